@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file
+ * Output of one connection: a queue of extents, copied bytes in pool blocks and references into
+ * ring chunks. The kernel-socket transport sends from its head; own TCP peeks at any position, to
+ * send and to send again, and pops what was acknowledged.
+ *
+ * Context: owning core. Memory: blocks of the core's pool, fixed at start.
+ * Limits: pool blocks; OUTQ_SIZE_MAX bytes queued, checked by the session.
+ */
+#pragma once
+
+#include <sys/uio.h>
+
+#include "base/defs.h"
+#include "base/list.h"
+#include "storage/chunk.h"
+
+#define OUTQ_BLOCK_SIZE 4096
+#define OUTQ_SIZE_MAX   (64U * 1024 * 1024)
+
+struct outq_pool;
+
+/** @param blocks  number of OUTQ_BLOCK_SIZE blocks and of extent nodes. @return NULL out of memory */
+struct outq_pool *outq_pool_new(uint32_t blocks);
+void outq_pool_free(struct outq_pool *pool);
+
+struct outq {
+	struct list extents; /* struct outq_extent, oldest first */
+	uint64_t size;       /* bytes queued */
+	struct outq_pool *pool;
+};
+
+void outq_init(struct outq *queue, struct outq_pool *pool);
+/** Drop everything. */
+void outq_clear(struct outq *queue);
+
+/** Append a copy of [size] bytes. @return 0; -ENOBUFS the pool is empty, nothing was appended */
+NODISCARD int outq_push_copy(struct outq *queue, const void *bytes, size_t size);
+
+/** Append bytes inside `chunk`; takes over one reference on success. @return 0; -ENOBUFS */
+NODISCARD int outq_push_chunk(struct outq *queue, const uint8_t *bytes, uint32_t size,
+			      struct chunk *chunk);
+
+/**
+ * Look at queued bytes from position `pos` (0: oldest).
+ *
+ * @return number of iovecs filled; they are valid until outq_pop() passes them
+ */
+uint32_t outq_peek(const struct outq *queue, uint64_t pos, struct iovec *ret_iov, uint32_t iov_max);
+
+/** Drop the [size] oldest bytes. */
+void outq_pop(struct outq *queue, uint64_t size);

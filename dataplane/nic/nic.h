@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file
+ * Ethernet ports as the cores see them: bursts of whole frames in single buffers.
+ *
+ * nic_dpdk.c is every DPDK ethdev (the only rte_* in the tree), nic_mem.c a pair of ports joined in
+ * memory for tests. One queue pair per core; a port whose queues outnumber cores is an error.
+ *
+ * Context: nic_open() and nic_close() on the starting thread; each queue belongs to one core.
+ * Memory: packet buffers in pools of a few MB per core, fixed at open. Limits: single-buffer frames
+ * of at most MTU + 14 bytes; others are dropped and counted by the port.
+ */
+#pragma once
+
+#include "base/defs.h"
+
+struct nic;
+
+/** One frame in one buffer. */
+struct nic_packet {
+	void *handle;       /* the buffer; opaque */
+	uint8_t *data;      /* Ethernet header */
+	uint16_t size;      /* bytes of the frame; for a fresh send buffer: room */
+	bool checksum_good; /* hardware verified IP and TCP checksums */
+};
+
+struct nic_config {
+	const char *port;     /* "af_xdp:IFACE", "memif:SOCKET", "tap:NAME" or a PCI address */
+	uint16_t queues;      /* one per core */
+	uint16_t mtu;         /* bytes of IP packet */
+	uint16_t descriptors; /* per queue and direction, power of two */
+	uint32_t buffers;     /* packet buffers per queue; the written sum is at nic_open() */
+};
+
+struct nic_stats {
+	uint64_t rx_packets, rx_bytes, rx_missed, rx_errors, rx_no_buffer;
+	uint64_t tx_packets, tx_bytes, tx_errors;
+};
+
+struct nic_ops {
+	uint16_t (*rx_burst)(struct nic *nic, uint16_t queue, struct nic_packet *packets,
+			     uint16_t max);
+	void (*packet_free)(struct nic *nic, uint16_t queue, void *handle);
+	bool (*tx_alloc)(struct nic *nic, uint16_t queue, struct nic_packet *ret_packet);
+	uint16_t (*tx_burst)(struct nic *nic, uint16_t queue, struct nic_packet *packets,
+			     uint16_t count);
+	int (*wait_fd)(struct nic *nic, uint16_t queue);
+	void (*stats)(struct nic *nic, struct nic_stats *ret_stats);
+	bool (*link_up)(struct nic *nic);
+	void (*close)(struct nic *nic);
+};
+
+struct nic {
+	const struct nic_ops *ops;
+	uint8_t mac[6];
+	uint16_t mtu;
+	uint16_t queues;
+	char describe[128]; /* "net_af_xdp on millrace0, 1 queue, MTU 3200" */
+};
+
+/**
+ * Open a DPDK port; brings EAL up on first use, from our own settings (in-memory, no telemetry files).
+ *
+ * @param[out] reterr  [reterr_size] what failed and the remedy
+ * @return 0; -errno
+ */
+NODISCARD int nic_dpdk_open(const struct nic_config *config, struct nic **ret_nic, char *reterr,
+			    size_t reterr_size);
+
+/** Two ports joined by a wire of `depth` frames, for tests. */
+NODISCARD int nic_mem_open(uint16_t mtu, uint32_t depth, struct nic **ret_a, struct nic **ret_b);
+
+/** Register the calling thread with the port's library; once per poll thread, before its first burst. */
+NODISCARD int nic_thread_register(struct nic *nic);
+
+/** @return frames received, 0 to max; each is freed by the caller with nic_packet_free() */
+static inline uint16_t nic_rx_burst(struct nic *nic, uint16_t queue, struct nic_packet *packets,
+				    uint16_t max)
+{
+	return nic->ops->rx_burst(nic, queue, packets, max);
+}
+
+static inline void nic_packet_free(struct nic *nic, uint16_t queue, void *handle)
+{
+	nic->ops->packet_free(nic, queue, handle);
+}
+
+/** A buffer to build a frame in; size is its room. @return false: no buffer, try later (count it) */
+static inline bool nic_tx_alloc(struct nic *nic, uint16_t queue, struct nic_packet *ret_packet)
+{
+	return nic->ops->tx_alloc(nic, queue, ret_packet);
+}
+
+/** Send; buffers are taken, those that do not fit are freed. @return frames sent */
+static inline uint16_t nic_tx_burst(struct nic *nic, uint16_t queue, struct nic_packet *packets,
+				    uint16_t count)
+{
+	return nic->ops->tx_burst(nic, queue, packets, count);
+}
+
+/** @return descriptor that polls readable when frames wait; -1 the port has none */
+static inline int nic_wait_fd(struct nic *nic, uint16_t queue)
+{
+	return nic->ops->wait_fd(nic, queue);
+}
+
+/** Stop and close; NULL is accepted. */
+void nic_close(struct nic *nic);

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file
+ * TCP as a function of packets: a segment comes in, segments and events go out, `now` is an argument.
+ * No sockets, no clock, no packet library: the stack runs in unit tests, in the simulator, under the
+ * fuzzer and on a poll core alike.
+ *
+ * One `struct tcp_stack` per core, shared with nobody. Received payload stays in the caller's packet
+ * buffers: in-order bytes are offered to on_data() in place; out-of-order or refused bytes are kept
+ * by holding the buffer. Sent bytes stay in the owner's output queue: the stack names ranges of it by
+ * position and the owner copies them into packets, again for a retransmission.
+ *
+ * Context: owning core. Memory: control blocks, held-piece nodes and table sized at tcp_stack_new().
+ * Limits: struct tcp_config. Source: RFC 9293, 7323, 2018, 6298, 5681, 5961, 6528, 1122.
+ */
+#pragma once
+
+#include "base/counters.h"
+#include "base/defs.h"
+#include "base/siphash.h"
+
+struct tcp_stack;
+struct tcb; /* one connection */
+
+/** Addresses and ports in host byte order; local is ours. */
+struct tcp_tuple {
+	uint32_t local_address;
+	uint32_t peer_address;
+	uint16_t local_port;
+	uint16_t peer_port;
+};
+
+/** A received segment, IP header taken off, checksum verified. */
+struct tcp_segment_in {
+	uint32_t source_address;      /* host byte order */
+	uint32_t destination_address; /* host byte order */
+	const uint8_t *bytes;         /* [size] TCP header, options, payload */
+	uint32_t size;
+	void *buffer; /* the packet buffer that holds `bytes`; for hold/release; may be NULL */
+	uint8_t ecn;  /* two bits of the IP header */
+};
+
+/** A segment to send. The owner writes IP and Ethernet headers, payload and checksums. */
+struct tcp_segment_out {
+	struct tcp_tuple tuple;
+	struct tcb *tcb;       /* NULL: a reset or cookie for no connection */
+	uint8_t header[60];    /* TCP header with options; checksum field zero */
+	uint16_t header_size;  /* bytes of it, multiple of 4 */
+	uint16_t payload_size; /* bytes to copy from the output queue */
+	uint64_t
+		payload_pos; /* their position in the output queue (0: oldest unacknowledged byte) */
+};
+
+enum tcp_close_reason {
+	TCP_CLOSED_NORMAL,  /* both sides finished */
+	TCP_CLOSED_RESET,   /* the peer reset it */
+	TCP_CLOSED_TIMEOUT, /* retransmission, keepalive or user timeout */
+	TCP_CLOSED_ABORT,   /* we reset it */
+	TCP_CLOSED_REASON_COUNT
+};
+
+/** What the stack calls. All calls happen inside tcp_input(), tcp_poll() or the tcp_* call that
+    caused them; none may free the tcb or call tcp_input(). */
+struct tcp_ops {
+	/** Send one segment. @return false: no buffer; the stack tries again on its timers. */
+	bool (*emit)(void *ctx, const struct tcp_segment_out *segment);
+	/** A passive open completed. @return owner pointer for the connection; NULL: reset it */
+	void *(*on_accept)(void *ctx, struct tcb *tcb);
+	/** An active open completed (or failed: on_close only). */
+	void (*on_connect)(void *owner, struct tcb *tcb);
+	/** In-order payload. @return bytes consumed; the rest is kept and offered again after tcp_resume() */
+	size_t (*on_data)(void *owner, struct tcb *tcb, const uint8_t *bytes, size_t size);
+	/** The peer will send nothing more; everything before it was delivered. */
+	void (*on_eof)(void *owner, struct tcb *tcb);
+	/** The peer acknowledged `size` more bytes: pop them off the output queue. */
+	void (*on_acked)(void *owner, struct tcb *tcb, uint64_t size);
+	/** The connection is gone; the tcb is invalid after this returns. */
+	void (*on_close)(void *owner, enum tcp_close_reason reason);
+	/** Keep the packet buffer beyond tcp_input(). */
+	void (*hold)(void *ctx, void *buffer);
+	/** Done with a held buffer. */
+	void (*release)(void *ctx, void *buffer);
+};
+
+struct tcp_config {
+	uint32_t connections_max;
+	uint32_t held_pieces_max;  /* out-of-order and refused pieces, all connections */
+	uint16_t mss;              /* MTU - 40 */
+	uint32_t window_max;       /* bytes of receive window offered at most */
+	uint32_t rto_min_ms;       /* 200 */
+	uint32_t time_wait_ms;     /* 2 MSL */
+	uint32_t syn_backlog_max;  /* half-open connections */
+	uint32_t keepalive_ms;     /* idle time before probes; 0: off */
+	struct siphash_key secret; /* initial sequence numbers and table hash */
+};
+
+/** @param counters  borrowed for life. @return NULL out of memory */
+struct tcp_stack *tcp_stack_new(const struct tcp_config *config, const struct tcp_ops *ops,
+				void *ctx, struct counters *counters, int64_t now_ns);
+void tcp_stack_free(struct tcp_stack *stack);
+
+/** Accept connections on a port. @return 0; -ENOSPC */
+NODISCARD int tcp_listen(struct tcp_stack *stack, uint16_t port);
+
+/** Active open. @return 0, ret_tcb set and a SYN emitted; -EADDRINUSE; -ENOBUFS */
+NODISCARD int tcp_connect(struct tcp_stack *stack, const struct tcp_tuple *tuple, void *owner,
+			  int64_t now_ns, struct tcb **ret_tcb);
+
+/** One received segment; anything malformed is counted and dropped. */
+void tcp_input(struct tcp_stack *stack, const struct tcp_segment_in *segment, int64_t now_ns);
+
+/** End of a receive burst: send the acknowledgements and data it gave rise to. */
+void tcp_burst_end(struct tcp_stack *stack, int64_t now_ns);
+
+/** Run due timers. @return timers run */
+uint32_t tcp_poll(struct tcp_stack *stack, int64_t now_ns);
+
+/** @return time of the next timer, INT64_MAX: none */
+int64_t tcp_next_timer_ns(const struct tcp_stack *stack);
+
+/** `size` more bytes are at the end of the connection's output queue: send what the windows allow. */
+void tcp_send(struct tcb *tcb, uint64_t size, int64_t now_ns);
+
+/** The owner can consume again: offers kept bytes, then reopens the window. */
+void tcp_resume(struct tcb *tcb, int64_t now_ns);
+
+/** Bytes the owner could take now; bounds the offered window (never shrinks one already offered). */
+void tcp_set_credit(struct tcb *tcb, uint32_t credit);
+
+/** No more output after what is queued: FIN follows it. */
+void tcp_shutdown(struct tcb *tcb, int64_t now_ns);
+
+/** Reset at once; on_close(TCP_CLOSED_ABORT) is called before it returns. */
+void tcp_abort(struct tcb *tcb, int64_t now_ns);
+
+const struct tcp_tuple *tcp_tuple(const struct tcb *tcb);
+void *tcp_owner(const struct tcb *tcb);
+/** @return connections in any state but closed */
+uint32_t tcp_connection_count(const struct tcp_stack *stack);

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file
+ * The partition rings' memory: one file per core on hugetlbfs (else tmpfs), mapped MAP_SHARED and
+ * cut into chunks of 64 KiB to 2 MiB by a buddy allocator.
+ *
+ * The file outlives the process. A directory in its first pages says for every bound chunk which
+ * bytes of which segment it holds; after a killed process, chunk_salvage() hands those bytes to
+ * recovery, which writes them to the segment files before it scans them. The header carries boot id,
+ * data-directory id and layout version, checksummed: a file of another boot or box is discarded.
+ *
+ * Life of a chunk: free > taken (scratch) > bound to a log position > clean (durable; still readable,
+ * may be evicted when memory is short and only the log holds it) > free.
+ *
+ * Context: the owning core's thread; chunk_salvage() runs before any core starts.
+ * Memory: the file and an array of descriptors, fixed at open. Source: DESIGN section 4.
+ */
+#pragma once
+
+#include "base/defs.h"
+#include "base/list.h"
+#include "base/uuid.h"
+
+#define CHUNK_SIZE_MIN        (64U * 1024)
+#define CHUNK_SIZE_MAX        (2U * 1024 * 1024)
+#define CHUNK_BUFFER_SIZE_MAX (UINT64_C(1) << 30) /* io_uring's limit of one registered buffer */
+
+struct chunk_pool;
+
+struct chunk {
+	uint32_t magic;
+	uint32_t refs;   /* 1 for the owner, 1 for each slice being sent */
+	uint8_t *mem;    /* [size], CHUNK_SIZE_MIN aligned */
+	uint32_t size;   /* power of two */
+	uint16_t buffer; /* index of the registered buffer it lies in */
+	bool is_bound;
+	struct list node;     /* for the owner's list */
+	struct list lru;      /* the pool's: linked while clean */
+	int64_t segment_base; /* bound: base offset of the segment */
+	uint32_t pos;         /* bound: file position of mem[0] */
+	struct chunk_pool *pool;
+	void (*on_evict)(void *owner, struct chunk *chunk); /* clean: the owner forgets the chunk */
+	void *owner;
+};
+
+struct chunk_identity {
+	struct uuid directory_id; /* of the data directory */
+	char boot_id[40];         /* /proc/sys/kernel/random/boot_id */
+};
+
+/** One bound chunk of a process that is gone. */
+struct chunk_remains {
+	struct uuid topic_id;
+	uint32_t partition;
+	int64_t segment_base;
+	uint32_t pos;         /* file position of bytes[0] */
+	uint32_t size;        /* bytes; what lies past the log's end is garbage or zero */
+	const uint8_t *bytes; /* borrowed until the visitor returns */
+};
+
+/**
+ * Visit what a killed process left in `path`, lowest position first per partition. A missing,
+ * foreign or damaged file has no remains (damage is reported).
+ *
+ * @param visit  returns 0 to go on; anything else ends the visit and is returned
+ * @return 0; ERR_CORRUPT header damaged, contents not usable; what `visit` returned; -errno
+ */
+NODISCARD int chunk_salvage(const char *path, const struct chunk_identity *identity,
+			    int (*visit)(void *ctx, const struct chunk_remains *remains),
+			    void *ctx);
+
+/**
+ * Create or take over the file and map it; every chunk is free afterwards.
+ *
+ * @param path  file on hugetlbfs or tmpfs
+ * @param size  bytes, rounded up to CHUNK_SIZE_MAX
+ * @return 0; -ENOMEM too few hugepages or too little tmpfs; -errno
+ */
+NODISCARD int chunk_pool_open(const char *path, uint64_t size,
+			      const struct chunk_identity *identity, struct chunk_pool **ret_pool);
+
+/**
+ * Unmap. The file is removed only when no bound chunk is dirty (is_bound and not clean).
+ * NULL is accepted.
+ */
+void chunk_pool_close(struct chunk_pool *pool);
+
+/** The regions to register with io_uring, in the order of chunk.buffer. @return their number */
+uint32_t chunk_pool_buffers(const struct chunk_pool *pool, const struct iovec **ret_buffers);
+
+/**
+ * Take a chunk, evicting clean ones when needed.
+ *
+ * @param size  bytes wanted; rounded up to a power of two, at most CHUNK_SIZE_MAX
+ * @return chunk with refs 1 and all bytes zero; NULL when memory is short
+ */
+struct chunk *chunk_take(struct chunk_pool *pool, uint32_t size);
+
+/** Record in the directory that this chunk holds segment bytes [pos, pos + size). */
+void chunk_bind(struct chunk *chunk, const struct uuid *topic_id, uint32_t partition,
+		int64_t segment_base, uint32_t pos);
+
+/** All its bytes are durable in the segment: may be evicted from now on. `on_evict` drops the owner's ref. */
+void chunk_set_clean(struct chunk *chunk, void (*on_evict)(void *owner, struct chunk *chunk),
+		     void *owner);
+
+static inline struct chunk *chunk_ref(struct chunk *chunk)
+{
+	chunk->refs++;
+	return chunk;
+}
+
+/** Drop a reference; the last one unbinds and frees the chunk. */
+void chunk_unref(struct chunk *chunk);
+
+/** @return bytes free or evictable */
+uint64_t chunk_pool_available(const struct chunk_pool *pool);
+/** @return bytes of all chunks */
+uint64_t chunk_pool_size(const struct chunk_pool *pool);

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file
+ * The reader contract: a shared table with one seqlock cell per partition, written by the dataplane,
+ * read by control, workers and the command line.
+ *
+ * A reader takes a lease, opens all files of the partition, and reads below the smaller of high
+ * watermark and file end. Deletion only unlinks, so open files stay readable; truncation happens
+ * only above file end.
+ *
+ * Context: cells have one writer each (the owning core); readers are any process.
+ * Memory: one tmpfs file of fixed size. Limits: PARTITIONS_MAX cells, PARTITIONS_LEASES_MAX leases.
+ */
+#pragma once
+
+#include "base/defs.h"
+#include "base/uuid.h"
+
+#define PARTITIONS_MAX        65536
+#define PARTITIONS_LEASES_MAX 256
+#define PARTITIONS_TOPIC_MAX  250
+
+/** What a cell says, copied out whole. */
+struct partition_view {
+	struct uuid topic_id;
+	uint32_t partition;
+	uint32_t core; /* owning core */
+	int32_t leader_epoch;
+	int32_t error; /* 0, ERR_POISONED or ERR_OFFLINE */
+	int64_t start_offset;
+	int64_t high_watermark;
+	int64_t last_stable_offset;
+	int64_t next_offset;
+	int64_t segment_base; /* segment that file_end lies in */
+	int64_t file_end;     /* bytes of that segment's .log that are durable and contiguous */
+	int64_t size;         /* bytes of all segments */
+	char topic[PARTITIONS_TOPIC_MAX]; /* zero-terminated */
+};
+
+struct partitions;
+struct partition_cell;
+
+/** Create (dataplane: is_writer, truncating an old one) or map read-only. @return 0; -errno; ERR_UNSUPPORTED */
+NODISCARD int partitions_open(const char *path, bool is_writer, struct partitions **ret_table);
+void partitions_close(struct partitions *table);
+
+/** @return a free cell, now carrying the name; NULL when the table is full. @context housekeeper */
+struct partition_cell *partitions_add(struct partitions *table, const struct partition_view *view);
+/** @context housekeeper, after the owning core let go */
+void partitions_remove(struct partitions *table, struct partition_cell *cell);
+
+/** Publish positions; topic and partition stay. @context owning core */
+void partition_cell_write(struct partition_cell *cell, const struct partition_view *view);
+
+/** @return false when the cell is free */
+bool partition_cell_read(const struct partition_cell *cell, struct partition_view *ret_view);
+
+/** @return cells to visit with partitions_at(), free ones included */
+uint32_t partitions_count(const struct partitions *table);
+const struct partition_cell *partitions_at(const struct partitions *table, uint32_t index);
+/** @return 0; ERR_UNKNOWN */
+NODISCARD int partitions_find(const struct partitions *table, const struct uuid *topic_id,
+			      uint32_t partition, struct partition_view *ret_view);

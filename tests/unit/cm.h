@@ -2,8 +2,10 @@
 /** @file cmocka with the headers it wants before it; include this, not <cmocka.h>. */
 #pragma once
 
+/* clang-format off: the order matters */
 #include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+/* clang-format on */

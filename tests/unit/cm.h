@@ -2,10 +2,11 @@
 /** @file cmocka with the headers it wants before it; include this, not <cmocka.h>. */
 #pragma once
 
-/* clang-format off: the order matters */
-#include <cmocka.h>
+/* Sorting these breaks cmocka.h. */
+/* clang-format off */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <cmocka.h>
 /* clang-format on */

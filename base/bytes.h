@@ -25,7 +25,7 @@ struct writer {
 	uint8_t *begin;
 	uint8_t *at;  /* next byte */
 	uint8_t *end; /* one past the last usable */
-	int error;    /* 0 or ERR_TOO_LARGE; sticky */
+	int error;    /* 0, ERR_TOO_LARGE or what an encoder found; sticky */
 };
 
 static inline uint16_t bytes_load_u16(const void *p)
@@ -184,7 +184,8 @@ static inline uint8_t *writer_room(struct writer *w, size_t size)
 	uint8_t *at = w->at;
 
 	if (unlikely(w->error != 0 || writer_left(w) < size)) {
-		w->error = ERR_TOO_LARGE;
+		if (w->error == 0)
+			w->error = ERR_TOO_LARGE;
 		return NULL;
 	}
 	w->at += size;

@@ -17,6 +17,8 @@
  */
 #pragma once
 
+#include <sys/uio.h>
+
 #include "base/defs.h"
 #include "base/list.h"
 #include "base/uuid.h"
@@ -63,7 +65,8 @@ struct chunk_remains {
  * foreign or damaged file has no remains (damage is reported).
  *
  * @param visit  returns 0 to go on; anything else ends the visit and is returned
- * @return 0; ERR_CORRUPT header damaged, contents not usable; what `visit` returned; -errno
+ * @return 0; ERR_CORRUPT header or entries damaged, what was intact has been visited;
+ *         ERR_UNSUPPORTED written by another version; what `visit` returned; -errno
  */
 NODISCARD int chunk_salvage(const char *path, const struct chunk_identity *identity,
 			    int (*visit)(void *ctx, const struct chunk_remains *remains),
@@ -80,7 +83,8 @@ NODISCARD int chunk_pool_open(const char *path, uint64_t size,
 			      const struct chunk_identity *identity, struct chunk_pool **ret_pool);
 
 /**
- * Unmap. The file is removed only when no bound chunk is dirty (is_bound and not clean).
+ * Unmap. The file is removed only when no bound chunk is dirty (is_bound and not clean). Chunks may
+ * still be referenced; they must not be touched any more.
  * NULL is accepted.
  */
 void chunk_pool_close(struct chunk_pool *pool);
@@ -92,7 +96,8 @@ uint32_t chunk_pool_buffers(const struct chunk_pool *pool, const struct iovec **
  * Take a chunk, evicting clean ones when needed.
  *
  * @param size  bytes wanted; rounded up to a power of two, at most CHUNK_SIZE_MAX
- * @return chunk with refs 1 and all bytes zero; NULL when memory is short
+ * @return chunk with refs 1 and all bytes zero; NULL when memory is short or in pieces that are too
+ *         small: a caller that can do with less asks again for less
  */
 struct chunk *chunk_take(struct chunk_pool *pool, uint32_t size);
 
@@ -100,7 +105,10 @@ struct chunk *chunk_take(struct chunk_pool *pool, uint32_t size);
 void chunk_bind(struct chunk *chunk, const struct uuid *topic_id, uint32_t partition,
 		int64_t segment_base, uint32_t pos);
 
-/** All its bytes are durable in the segment: may be evicted from now on. `on_evict` drops the owner's ref. */
+/**
+ * All its bytes are durable in the segment: no remains any more, and it may be evicted from now on,
+ * when the owner's is the only reference. `on_evict` drops the owner's reference.
+ */
 void chunk_set_clean(struct chunk *chunk, void (*on_evict)(void *owner, struct chunk *chunk),
 		     void *owner);
 
@@ -113,7 +121,14 @@ static inline struct chunk *chunk_ref(struct chunk *chunk)
 /** Drop a reference; the last one unbinds and frees the chunk. */
 void chunk_unref(struct chunk *chunk);
 
-/** @return bytes free or evictable */
+/**
+ * The owner lets go of a chunk that others may still be sending: unbind it, call `on_evict` never
+ * more, drop the owner's reference. An owner must use this, not chunk_unref(), for a clean chunk
+ * that is not being evicted.
+ */
+void chunk_drop(struct chunk *chunk);
+
+/** @return bytes free or clean */
 uint64_t chunk_pool_available(const struct chunk_pool *pool);
 /** @return bytes of all chunks */
 uint64_t chunk_pool_size(const struct chunk_pool *pool);

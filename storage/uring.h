@@ -38,7 +38,10 @@ struct uring_config {
 /** @return 0; -errno (-EPERM and -ENOSYS: io_uring is not allowed or not there) */
 NODISCARD int uring_open(const struct uring_config *config, struct uring **ret_uring);
 
-/** Cancel what is in flight, wait for it, close. NULL is accepted. */
+/**
+ * Wait for the disk operations in flight, cancel everything else, close. No event's function runs
+ * any more. NULL is accepted.
+ */
 void uring_close(struct uring *uring);
 
 /** Register the memory that uring_write() and uring_read() use; index in `buffers` names it. */
@@ -76,7 +79,13 @@ NODISCARD int uring_cancel(struct uring *uring, struct uring_event *event);
 /** Submit what is queued and run the completions there are. Never blocks. @return completions run */
 uint32_t uring_poll(struct uring *uring);
 
-/** Submit, then sleep until a completion or the timeout, then run completions. @return their number */
+/**
+ * Submit, then sleep until a completion or the timeout, then run completions. A signal ends the
+ * sleep too.
+ *
+ * @param timeout_ns  0: like uring_poll(); negative: no limit
+ * @return completions run
+ */
 uint32_t uring_wait(struct uring *uring, int64_t timeout_ns);
 
 /** @return disk operations in flight: while > 0 a spinning core has to yield (facts: IRQ CPU) */
@@ -84,6 +93,7 @@ uint32_t uring_disk_in_flight(const struct uring *uring);
 
 /**
  * The ring itself, for the kernel-socket transport alone. Its operations must carry a
- * `struct uring_event *` as user data and are completed by uring_poll() like all others.
+ * `struct uring_event *` as user data and are completed by uring_poll() like all others; user data 0
+ * drops the completion.
  */
 struct io_uring *uring_raw(struct uring *uring);

@@ -44,11 +44,12 @@ def typed(text):
     """CSV text as the JSON value a producer would send."""
     if text in ("", "NA"):
         return None
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    return int(number) if number.is_integer() and "." not in text.rstrip("0").rstrip(".") else number
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return text
 
 
 def rows(name):

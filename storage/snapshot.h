@@ -2,7 +2,7 @@
 /**
  * @file
  * The cluster snapshot: what the poll cores need of the cluster metadata, in one checksummed file
- * (<data>/cluster.snapshot). Control writes it (temporary file, fsync, rename) whenever the metadata
+ * (<data>/SNAPSHOT_FILE). Control writes it (temporary file, fsync, rename) whenever the metadata
  * log changed; the dataplane loads it at start and again when control says so, so it starts and
  * serves without control.
  *
@@ -17,6 +17,7 @@
 #include "base/defs.h"
 #include "base/uuid.h"
 
+#define SNAPSHOT_FILE           "metadata/cluster.snapshot" /* in the data directory; control's */
 #define SNAPSHOT_TOPICS_MAX     10000
 #define SNAPSHOT_PARTITIONS_MAX 60000
 #define SNAPSHOT_TOPIC_NAME_MAX 249 /* Kafka's limit */

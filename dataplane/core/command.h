@@ -5,11 +5,13 @@
  * control producing, the core consuming. Plain structs, machine byte order, `size` covers the record.
  *
  * The channel: control connects to <run>/dataplane.sock (SOCK_SEQPACKET) and sends one CHANNEL_HELLO
- * with four descriptors: a memfd that holds, for each core, a command ring then an upcall ring of
- * CHANNEL_RING_SIZE each; an eventfd per core (control > core) packed as CORES descriptors follow in
- * the same message after the memfd and the eventfd (cores > control). The dataplane answers one
- * CHANNEL_WELCOME. A new connection replaces the old one: its rings are dropped whole, and pending
- * upcalls get retriable errors. Either side may die at any time.
+ * with 2 + cores descriptors (SCM_RIGHTS): a memfd, an eventfd that the dataplane writes when there
+ * are upcalls, then one eventfd per core that control writes after it published commands for that
+ * core (always: the core may sleep). The memfd, sealed against shrinking, holds for core 0, 1, ... a
+ * command ring then an upcall ring, each of bytering_memory_size(CHANNEL_RING_SIZE) bytes rounded up
+ * to CHANNEL_RING_ALIGN, formatted by control. The dataplane answers one CHANNEL_WELCOME. A new
+ * connection replaces the old one: its rings are dropped whole, and pending upcalls get retriable
+ * errors. Either side may die at any time; a ring that breaks its format ends the connection.
  *
  * Context: see storage/bytering.h. Source: DESIGN section 5.
  */
@@ -18,10 +20,12 @@
 #include "base/defs.h"
 #include "base/uuid.h"
 
-#define CHANNEL_RING_SIZE (4U * 1024 * 1024)
-#define CHANNEL_VERSION   1
+#define CHANNEL_RING_SIZE  (4U * 1024 * 1024)
+#define CHANNEL_RING_ALIGN 4096U
+#define CHANNEL_CORES_MAX  64
+#define CHANNEL_VERSION    1
 
-/** control > dataplane on the socket, with descriptors { memfd, eventfd to control, eventfd to core 0.. } */
+/** control > dataplane on the socket, with the descriptors */
 struct channel_hello {
 	uint32_t version;
 	uint32_t

@@ -7,6 +7,10 @@
  * core holds the newest it was handed. A `struct partition` outlives the tables: one object per
  * partition and process, whose log and waiters only its owning core touches.
  *
+ * A core gets a new table between two turns; pointers into a table (`struct topic`, its info) are
+ * good for one turn only. A `struct partition` of a deleted topic stays allocated until the process
+ * ends, because a slow request may still name it; its log is NULL.
+ *
  * Context: lookups on any core; building on the housekeeper. Memory: heap of the housekeeper.
  */
 #pragma once
@@ -32,9 +36,10 @@ struct partition {
 	struct list blocked; /* owning core only: appends waiting for ring memory */
 	struct list dirty;   /* owning core only: linked in core->dirty while it wants a flush */
 	struct partition_cell *cell;
-	struct mesh_item item;      /* housekeeper <> owner: attach, detach */
 	struct mesh_item housekeep; /* owner > housekeeper: seglog_housekeep() wanted */
 	bool housekeep_queued;      /* owning core only */
+	struct seglog *opened;      /* housekeeper only: the log, from open to close */
+	bool is_swept;              /* housekeeper only: mark of a walk over all partitions */
 };
 
 struct topic {
@@ -47,6 +52,7 @@ struct topics {
 	const struct snapshot *snapshot; /* owned by the table */
 	uint32_t topic_count;
 	struct topic *topics; /* sorted by name */
+	uint32_t *by_id;      /* [topic_count] indexes into topics, sorted by topic id */
 };
 
 /** @return NULL unknown. @context any core */
@@ -69,3 +75,22 @@ uint32_t topics_owner(const struct uuid *topic_id, uint32_t partition, uint32_t 
 struct topics *topics_new(const struct topics *before, struct snapshot *snapshot, uint32_t cores);
 /** Free the table, not the partitions. NULL is accepted. */
 void topics_free(struct topics *table);
+
+/** What differs between two tables. */
+struct topics_visitor {
+	void *ctx;
+	/** In `after` only, or in both with the same partition object (`is_new` false). */
+	void (*on_present)(void *ctx, const struct topic *topic, struct partition *partition,
+			   bool is_new);
+	/** In `before` only. */
+	void (*on_removed)(void *ctx, struct partition *partition);
+};
+
+/** Visit the partitions of two tables, removed ones first. @param before  NULL: everything is new */
+void topics_diff(const struct topics *before, const struct topics *after,
+		 const struct topics_visitor *visitor);
+
+/** @return a partition in its initial state, log NULL; NULL out of memory. Also for tests. */
+struct partition *topics_partition_new(const struct uuid *topic_id, uint32_t index, uint32_t owner);
+/** Its log is closed and no core runs any more. NULL is accepted. */
+void topics_partition_free(struct partition *partition);

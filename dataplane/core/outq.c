@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/core/outq.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "dataplane/core/outq_impl.h"
+
+#include "dataplane/core/hot.h"
+
+void outq_init(struct outq *queue, struct outq_pool *pool)
+{
+	list_init(&queue->extents);
+	queue->size = 0;
+	queue->pool = pool;
+}
+
+static struct outq_extent *extent_take(struct outq_pool *pool)
+{
+	struct list *node = list_pop_front(&pool->free_extents);
+
+	CHECK(node != NULL);
+	pool->extent_free_count--;
+	return LIST_ENTRY(node, struct outq_extent, node);
+}
+
+static void extent_free(struct outq_pool *pool, struct outq_extent *extent)
+{
+	if (extent->chunk != NULL) {
+		chunk_unref(extent->chunk);
+	} else {
+		struct outq_block *block = (struct outq_block *)(void *)extent->block;
+
+		block->next = pool->free_blocks;
+		pool->free_blocks = block;
+		pool->block_free_count++;
+	}
+	list_remove(&extent->node);
+	list_push_front(&pool->free_extents, &extent->node);
+	pool->extent_free_count++;
+	CHECK(pool->extent_free_count <= pool->count);
+}
+
+void outq_clear(struct outq *queue)
+{
+	outq_pop(queue, queue->size);
+	CHECK(list_is_empty(&queue->extents));
+}
+
+/* @return bytes that still fit the newest extent's block; 0 when it is not a block */
+static uint32_t tail_room(const struct outq *queue)
+{
+	const struct outq_extent *last;
+
+	if (list_is_empty(&queue->extents))
+		return 0;
+	last = LIST_ENTRY(queue->extents.prev, struct outq_extent, node);
+	if (last->chunk != NULL)
+		return 0;
+	return (uint32_t)(last->block + OUTQ_BLOCK_SIZE - (last->bytes + last->size));
+}
+
+int outq_push_copy(struct outq *queue, const void *bytes, size_t size)
+{
+	struct outq_pool *pool = queue->pool;
+	const uint8_t *at = bytes;
+	uint32_t room = tail_room(queue);
+	size_t wanted;
+
+	if (size > room) {
+		wanted = (size - room + OUTQ_BLOCK_SIZE - 1) / OUTQ_BLOCK_SIZE;
+		if (pool->block_free_count < wanted || pool->extent_free_count < wanted)
+			return -ENOBUFS;
+	}
+	while (size > 0) {
+		uint32_t part;
+		struct outq_extent *last;
+
+		if (room == 0) {
+			struct outq_block *block = pool->free_blocks;
+
+			last = extent_take(pool);
+			CHECK(block != NULL);
+			pool->free_blocks = block->next;
+			pool->block_free_count--;
+			last->block = (uint8_t *)block;
+			last->bytes = last->block;
+			last->size = 0;
+			last->chunk = NULL;
+			list_push_back(&queue->extents, &last->node);
+			room = OUTQ_BLOCK_SIZE;
+		}
+		last = LIST_ENTRY(queue->extents.prev, struct outq_extent, node);
+		part = (uint32_t)MIN(size, (size_t)room);
+		memcpy(last->block + (OUTQ_BLOCK_SIZE - room), at, part);
+		last->size += part;
+		queue->size += part;
+		room -= part;
+		at += part;
+		size -= part;
+	}
+	return 0;
+}
+
+int outq_push_chunk(struct outq *queue, const uint8_t *bytes, uint32_t size, struct chunk *chunk)
+{
+	struct outq_extent *extent;
+
+	CHECK(size > 0);
+	if (queue->pool->extent_free_count == 0)
+		return -ENOBUFS;
+	extent = extent_take(queue->pool);
+	extent->bytes = bytes;
+	extent->size = size;
+	extent->chunk = chunk;
+	extent->block = NULL;
+	list_push_back(&queue->extents, &extent->node);
+	queue->size += size;
+	return 0;
+}
+
+uint32_t outq_peek(const struct outq *queue, uint64_t pos, struct iovec *ret_iov, uint32_t iov_max)
+{
+	uint32_t count = 0;
+
+	LIST_EACH(&queue->extents, node)
+	{
+		const struct outq_extent *extent = LIST_ENTRY(node, struct outq_extent, node);
+
+		if (count == iov_max)
+			break;
+		if (pos >= extent->size) {
+			pos -= extent->size;
+			continue;
+		}
+		/* iovec has no const form; nobody writes through it. */
+		ret_iov[count].iov_base = (void *)(uintptr_t)(extent->bytes + pos);
+		ret_iov[count].iov_len = extent->size - pos;
+		pos = 0;
+		count++;
+	}
+	return count;
+}
+
+void outq_pop(struct outq *queue, uint64_t size)
+{
+	CHECK(size <= queue->size);
+	queue->size -= size;
+	while (size > 0) {
+		struct outq_extent *first =
+			LIST_ENTRY(queue->extents.next, struct outq_extent, node);
+
+		CHECK(!list_is_empty(&queue->extents));
+		if (size < first->size) {
+			first->bytes += size;
+			first->size -= (uint32_t)size;
+			return;
+		}
+		size -= first->size;
+		extent_free(queue->pool, first);
+	}
+}

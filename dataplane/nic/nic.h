@@ -14,6 +14,9 @@
 
 #include "base/defs.h"
 
+#define NIC_PORT_SIZE  256 /* text of nic_config.port with its end */
+#define NIC_MEM_QUEUES 4
+
 struct nic;
 
 /** One frame in one buffer. */
@@ -21,7 +24,7 @@ struct nic_packet {
 	void *handle;       /* the buffer; opaque */
 	uint8_t *data;      /* Ethernet header */
 	uint16_t size;      /* bytes of the frame; for a fresh send buffer: room */
-	bool checksum_good; /* hardware verified IP and TCP checksums */
+	bool checksum_good; /* received: hardware verified IP and TCP checksums */
 };
 
 struct nic_config {
@@ -29,7 +32,7 @@ struct nic_config {
 	uint16_t queues;      /* one per core */
 	uint16_t mtu;         /* bytes of IP packet */
 	uint16_t descriptors; /* per queue and direction, power of two */
-	uint32_t buffers;     /* packet buffers per queue; the written sum is at nic_open() */
+	uint32_t buffers;     /* packet buffers per queue; 0: the written sum of nic_dpdk.c */
 };
 
 struct nic_stats {
@@ -40,6 +43,7 @@ struct nic_stats {
 struct nic_ops {
 	uint16_t (*rx_burst)(struct nic *nic, uint16_t queue, struct nic_packet *packets,
 			     uint16_t max);
+	void (*packet_hold)(struct nic *nic, void *handle);
 	void (*packet_free)(struct nic *nic, uint16_t queue, void *handle);
 	bool (*tx_alloc)(struct nic *nic, uint16_t queue, struct nic_packet *ret_packet);
 	uint16_t (*tx_burst)(struct nic *nic, uint16_t queue, struct nic_packet *packets,
@@ -47,6 +51,7 @@ struct nic_ops {
 	int (*wait_fd)(struct nic *nic, uint16_t queue);
 	void (*stats)(struct nic *nic, struct nic_stats *ret_stats);
 	bool (*link_up)(struct nic *nic);
+	int (*thread_register)(struct nic *nic);
 	void (*close)(struct nic *nic);
 };
 
@@ -62,16 +67,26 @@ struct nic {
  * Open a DPDK port; brings EAL up on first use, from our own settings (in-memory, no telemetry files).
  *
  * @param[out] reterr  [reterr_size] what failed and the remedy
- * @return 0; -errno
+ * @return 0; -EINVAL setting; -EPERM capability; -ENODEV no such port; -ENOMEM; -ENOTSUP built without
+ *         DPDK; other -errno of the port
  */
 NODISCARD int nic_dpdk_open(const struct nic_config *config, struct nic **ret_nic, char *reterr,
 			    size_t reterr_size);
 
-/** Two ports joined by a wire of `depth` frames, for tests. */
+/**
+ * Two ports joined by a wire of `depth` frames, for tests. Each has NIC_MEM_QUEUES queues to send on;
+ * all that arrives is received on queue 0, as on a port without steering.
+ *
+ * @param depth  frames under way in one direction, and half of the buffers of each port
+ * @return 0; -ENOMEM
+ */
 NODISCARD int nic_mem_open(uint16_t mtu, uint32_t depth, struct nic **ret_a, struct nic **ret_b);
 
 /** Register the calling thread with the port's library; once per poll thread, before its first burst. */
 NODISCARD int nic_thread_register(struct nic *nic);
+
+/** Buffers held by the port, its rings included: what was never freed. Tests and reports only. */
+uint32_t nic_mem_in_use(struct nic *nic);
 
 /** @return frames received, 0 to max; each is freed by the caller with nic_packet_free() */
 static inline uint16_t nic_rx_burst(struct nic *nic, uint16_t queue, struct nic_packet *packets,
@@ -80,6 +95,13 @@ static inline uint16_t nic_rx_burst(struct nic *nic, uint16_t queue, struct nic_
 	return nic->ops->rx_burst(nic, queue, packets, max);
 }
 
+/** One more owner of a received buffer: it takes one nic_packet_free() more, on any core. */
+static inline void nic_packet_hold(struct nic *nic, void *handle)
+{
+	nic->ops->packet_hold(nic, handle);
+}
+
+/** @param queue  the caller's, whichever queue the buffer came from */
 static inline void nic_packet_free(struct nic *nic, uint16_t queue, void *handle)
 {
 	nic->ops->packet_free(nic, queue, handle);
@@ -102,6 +124,16 @@ static inline uint16_t nic_tx_burst(struct nic *nic, uint16_t queue, struct nic_
 static inline int nic_wait_fd(struct nic *nic, uint16_t queue)
 {
 	return nic->ops->wait_fd(nic, queue);
+}
+
+static inline void nic_stats(struct nic *nic, struct nic_stats *ret_stats)
+{
+	nic->ops->stats(nic, ret_stats);
+}
+
+static inline bool nic_link_up(struct nic *nic)
+{
+	return nic->ops->link_up(nic);
 }
 
 /** Stop and close; NULL is accepted. */

@@ -1,0 +1,564 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Any DPDK ethdev as a port. One packet pool per queue serves receiving and sending: drivers that
+ * share memory with the kernel (af_xdp) send without a copy only what lies in the pool they receive
+ * into. A buffer may be freed on another core than it was received on; pools are multi-producer.
+ *
+ * Buffers of a queue, the written sum: what the driver keeps (af_xdp fills the kernel's queue with
+ * 2048, others one per receive descriptor), one per send descriptor, one cache on each side, and
+ * HELD_BUFFERS for payload that TCP holds.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <net/if.h>
+#include <rte_dev.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_lcore.h>
+#include <rte_mbuf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#undef NS_PER_S /* DPDK has one of its own */
+
+#include "base/check.h"
+
+#include "dataplane/nic/nic.h"
+#include "dataplane/nic/nic_eal.h"
+#include "dataplane/nic/nic_xsk.h"
+
+#define QUEUES_MAX      64
+#define POOL_CACHE      256
+#define HELD_BUFFERS    1024
+#define XSK_FILL        2048 /* buffers af_xdp hands to the kernel, whatever the descriptors */
+#define XSK_HEADROOM    256  /* XDP_PACKET_HEADROOM, taken by the kernel from each buffer */
+#define XSK_ELEMENT_MAX 4096 /* a buffer with its headers must fit the kernel's page */
+#define ETH_OVERHEAD    18   /* header, checksum */
+#define BURST_MAX       64
+
+enum port_kind { PORT_AF_XDP, PORT_MEMIF, PORT_TAP, PORT_PCI };
+
+struct dpdk_queue {
+	struct rte_mempool *pool;
+	int wait_fd;
+};
+
+struct nic_dpdk {
+	struct nic nic;
+	enum port_kind kind;
+	uint16_t port_id;
+	uint16_t descriptors;
+	uint32_t buffers;
+	bool is_attached; /* we created the device and remove it */
+	bool is_started;
+	struct dpdk_queue queue[QUEUES_MAX];
+};
+
+static uint32_t instance_count; /* names of devices and pools are unique in the process */
+
+static struct nic_dpdk *dpdk_of(struct nic *nic)
+{
+	return CONTAINER_OF(nic, struct nic_dpdk, nic);
+}
+
+static uint16_t dpdk_rx_burst(struct nic *nic, uint16_t queue, struct nic_packet *packets,
+			      uint16_t max)
+{
+	const uint64_t mask = RTE_MBUF_F_RX_IP_CKSUM_MASK | RTE_MBUF_F_RX_L4_CKSUM_MASK;
+	const uint64_t good = RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+	struct rte_mbuf *mbufs[BURST_MAX];
+	uint16_t count = rte_eth_rx_burst(dpdk_of(nic)->port_id, queue, mbufs,
+					  (uint16_t)MIN(max, (uint16_t)BURST_MAX));
+
+	for (uint16_t i = 0; i < count; i++) {
+		struct rte_mbuf *mbuf = mbufs[i];
+
+		/* A frame in several buffers shows its first piece only; the IP length then says
+		   that it is cut short, and it is dropped and counted there. */
+		packets[i] =
+			(struct nic_packet){ .handle = mbuf,
+					     .data = rte_pktmbuf_mtod(mbuf, uint8_t *),
+					     .size = rte_pktmbuf_data_len(mbuf),
+					     .checksum_good = (mbuf->ol_flags & mask) == good };
+	}
+	return count;
+}
+
+static void dpdk_packet_hold(struct nic *nic, void *handle)
+{
+	(void)nic;
+	rte_mbuf_refcnt_update(handle, 1);
+}
+
+static void dpdk_packet_free(struct nic *nic, uint16_t queue, void *handle)
+{
+	(void)nic;
+	(void)queue;
+	rte_pktmbuf_free(handle);
+}
+
+static bool dpdk_tx_alloc(struct nic *nic, uint16_t queue, struct nic_packet *ret_packet)
+{
+	struct rte_mbuf *mbuf = rte_pktmbuf_alloc(dpdk_of(nic)->queue[queue].pool);
+
+	if (unlikely(mbuf == NULL))
+		return false;
+	*ret_packet = (struct nic_packet){ .handle = mbuf,
+					   .data = rte_pktmbuf_mtod(mbuf, uint8_t *),
+					   .size = (uint16_t)(nic->mtu + RTE_ETHER_HDR_LEN) };
+	return true;
+}
+
+static uint16_t dpdk_tx_burst(struct nic *nic, uint16_t queue, struct nic_packet *packets,
+			      uint16_t count)
+{
+	struct rte_mbuf *mbufs[BURST_MAX];
+	uint16_t done = 0, sent = 0;
+
+	while (done < count) {
+		uint16_t n = (uint16_t)MIN(count - done, BURST_MAX), fit;
+
+		for (uint16_t i = 0; i < n; i++) {
+			mbufs[i] = packets[done + i].handle;
+			mbufs[i]->data_len = packets[done + i].size;
+			mbufs[i]->pkt_len = packets[done + i].size;
+		}
+		fit = rte_eth_tx_burst(dpdk_of(nic)->port_id, queue, mbufs, n);
+		if (fit < n)
+			rte_pktmbuf_free_bulk(mbufs + fit, n - fit);
+		sent = (uint16_t)(sent + fit);
+		done = (uint16_t)(done + n);
+	}
+	return sent;
+}
+
+static int dpdk_wait_fd(struct nic *nic, uint16_t queue)
+{
+	return dpdk_of(nic)->queue[queue].wait_fd;
+}
+
+static void dpdk_stats(struct nic *nic, struct nic_stats *ret_stats)
+{
+	struct rte_eth_stats stats;
+
+	if (rte_eth_stats_get(dpdk_of(nic)->port_id, &stats) != 0)
+		memset(&stats, 0, sizeof(stats));
+	*ret_stats = (struct nic_stats){
+		.rx_packets = stats.ipackets,
+		.rx_bytes = stats.ibytes,
+		.rx_missed = stats.imissed,
+		.rx_errors = stats.ierrors,
+		.rx_no_buffer = stats.rx_nombuf,
+		.tx_packets = stats.opackets,
+		.tx_bytes = stats.obytes,
+		.tx_errors = stats.oerrors,
+	};
+}
+
+static bool dpdk_link_up(struct nic *nic)
+{
+	struct rte_eth_link link;
+
+	return rte_eth_link_get_nowait(dpdk_of(nic)->port_id, &link) == 0 &&
+	       link.link_status == RTE_ETH_LINK_UP;
+}
+
+static int dpdk_thread_register(struct nic *nic)
+{
+	(void)nic;
+	/* A thread with an id has a cache of its own in every pool. The starting thread has one. */
+	if (rte_lcore_id() != LCORE_ID_ANY)
+		return 0;
+	return rte_thread_register() == 0 ? 0 : -rte_errno;
+}
+
+static void dpdk_close(struct nic *nic)
+{
+	struct nic_dpdk *dpdk = dpdk_of(nic);
+	struct rte_eth_dev_info info;
+	bool has_info = rte_eth_dev_info_get(dpdk->port_id, &info) == 0;
+
+	if (dpdk->is_started)
+		(void)rte_eth_dev_stop(dpdk->port_id); /* closing follows either way */
+	(void)rte_eth_dev_close(dpdk->port_id);
+	if (dpdk->is_attached && has_info)
+		(void)rte_dev_remove(info.device);
+	for (uint16_t i = 0; i < nic->queues; i++)
+		rte_mempool_free(dpdk->queue[i].pool);
+	free(dpdk);
+}
+
+static const struct nic_ops dpdk_ops = {
+	.rx_burst = dpdk_rx_burst,
+	.packet_hold = dpdk_packet_hold,
+	.packet_free = dpdk_packet_free,
+	.tx_alloc = dpdk_tx_alloc,
+	.tx_burst = dpdk_tx_burst,
+	.wait_fd = dpdk_wait_fd,
+	.stats = dpdk_stats,
+	.link_up = dpdk_link_up,
+	.thread_register = dpdk_thread_register,
+	.close = dpdk_close,
+};
+
+/* Bytes of one buffer after its mbuf header: headrooms and a frame of the MTU. Usable for af_xdp is
+   the room without mbuf headroom and XDP headroom; a frame that does not fit vanishes unreported. */
+static uint32_t data_room(uint16_t mtu)
+{
+	uint32_t room = RTE_PKTMBUF_HEADROOM + XSK_HEADROOM + mtu + ETH_OVERHEAD;
+
+	return MAX(ALIGN_UP(room, 64U), (uint32_t)RTE_MBUF_DEFAULT_BUF_SIZE);
+}
+
+static uint32_t kept_by_driver(const struct nic_dpdk *dpdk)
+{
+	return (dpdk->kind == PORT_AF_XDP ? XSK_FILL : dpdk->descriptors) + dpdk->descriptors +
+	       2U * POOL_CACHE;
+}
+
+/* "KIND:NAME" or a PCI address. @return 0; -EINVAL */
+static int parse_port(const char *port, enum port_kind *ret_kind, const char **ret_name)
+{
+	static const struct {
+		const char *prefix;
+		enum port_kind kind;
+	} kinds[] = { { "af_xdp:", PORT_AF_XDP }, { "memif:", PORT_MEMIF }, { "tap:", PORT_TAP } };
+
+	if (strlen(port) >= NIC_PORT_SIZE)
+		return -EINVAL;
+	for (size_t i = 0; i < ARRAY_COUNT(kinds); i++) {
+		size_t size = strlen(kinds[i].prefix);
+
+		if (strncmp(port, kinds[i].prefix, size) == 0 && port[size] != '\0' &&
+		    strchr(port, ',') == NULL) {
+			*ret_kind = kinds[i].kind;
+			*ret_name = port + size;
+			return 0;
+		}
+	}
+	if (strlen(port) < 7 || strspn(port, "0123456789abcdefABCDEF:.") != strlen(port) ||
+	    strchr(port, ':') == NULL || strchr(port, '.') == NULL)
+		return -EINVAL;
+	*ret_kind = PORT_PCI;
+	*ret_name = port;
+	return 0;
+}
+
+/* Queues of a network device as the kernel lists them. */
+static unsigned int queues_of_interface(const char *name)
+{
+	unsigned int count = 0;
+
+	for (;; count++) {
+		char path[128];
+		FILE *file;
+
+		(void)snprintf(path, sizeof(path), "/sys/class/net/%s/queues/rx-%u/rps_cpus", name,
+			       count);
+		file = fopen(path, "re");
+		if (file == NULL)
+			return count;
+		(void)fclose(file);
+	}
+}
+
+/* Capabilities of this process's effective set. */
+static bool has_capability(unsigned int bit)
+{
+	FILE *file = fopen("/proc/self/status", "re");
+	char line[256];
+	unsigned long long set = 0;
+
+	if (file == NULL)
+		return true;
+	while (fgets(line, sizeof(line), file) != NULL) {
+		if (sscanf(line, "CapEff: %llx", &set) == 1)
+			break;
+	}
+	(void)fclose(file);
+	return (set >> bit & 1) != 0;
+}
+
+#define CAP_NET_ADMIN_BIT 12
+
+/* What the kernel would refuse without a word of help, or worse, accept and never deliver. */
+static int check_interface(const struct nic_config *config, enum port_kind kind, const char *name,
+			   char *reterr, size_t reterr_size)
+{
+	unsigned int queues;
+
+	if ((kind == PORT_AF_XDP || kind == PORT_TAP) && !has_capability(CAP_NET_ADMIN_BIT)) {
+		(void)snprintf(
+			reterr, reterr_size,
+			"port %s needs CAP_NET_ADMIN and CAP_NET_RAW: run as root or grant them",
+			config->port);
+		return -EPERM;
+	}
+	if (strlen(name) >= IF_NAMESIZE && (kind == PORT_AF_XDP || kind == PORT_TAP)) {
+		(void)snprintf(reterr, reterr_size,
+			       "interface name %s is longer than %d characters", name,
+			       IF_NAMESIZE - 1);
+		return -EINVAL;
+	}
+	if (kind != PORT_AF_XDP)
+		return 0;
+	if (if_nametoindex(name) == 0) {
+		(void)snprintf(reterr, reterr_size,
+			       "there is no interface %s: make the lab with deploy/lab up, or name "
+			       "another in dpdk.port",
+			       name);
+		return -ENODEV;
+	}
+	queues = queues_of_interface(name);
+	if (queues < config->queues) {
+		(void)snprintf(
+			reterr, reterr_size,
+			"interface %s has %u queues and %u cores need one each: deploy/lab up "
+			"--queues %u, ethtool -L %s combined %u, or fewer cores",
+			name, queues, config->queues, config->queues, name, config->queues);
+		return -EINVAL;
+	}
+	if (data_room(config->mtu) + sizeof(struct rte_mbuf) + RTE_CACHE_LINE_SIZE >
+	    XSK_ELEMENT_MAX) {
+		(void)snprintf(reterr, reterr_size,
+			       "MTU %u does not fit a buffer of an af_xdp port: at most %u",
+			       config->mtu,
+			       (unsigned int)ALIGN_DOWN(XSK_ELEMENT_MAX - RTE_CACHE_LINE_SIZE -
+								sizeof(struct rte_mbuf),
+							64U) -
+				       RTE_PKTMBUF_HEADROOM - XSK_HEADROOM - ETH_OVERHEAD);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int check_config(const struct nic_config *config, const struct nic_dpdk *dpdk, char *reterr,
+			size_t reterr_size)
+{
+	if (config->queues == 0 || config->queues > QUEUES_MAX || !IS_POW2(config->descriptors) ||
+	    config->mtu < 68) {
+		(void)snprintf(reterr, reterr_size,
+			       "port %s: 1 to %d queues, descriptors a power of two, MTU from 68",
+			       config->port, QUEUES_MAX);
+		return -EINVAL;
+	}
+	if (config->buffers != 0 && config->buffers < kept_by_driver(dpdk)) {
+		(void)snprintf(
+			reterr, reterr_size,
+			"port %s: %u buffers for each queue are too few, the driver keeps %u",
+			config->port, config->buffers, kept_by_driver(dpdk));
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* The device of a virtual port is made now; a PCI device was probed by EAL. */
+static int attach(struct nic_dpdk *dpdk, const char *name, char *reterr, size_t reterr_size)
+{
+	char device[64], args[NIC_PORT_SIZE + 128];
+	unsigned int queues = dpdk->nic.queues, id = instance_count++;
+	int r = 0;
+
+	if (dpdk->kind == PORT_PCI) {
+		(void)snprintf(device, sizeof(device), "%s", name);
+	} else if (dpdk->kind == PORT_AF_XDP) {
+		/* No busy polling by the driver: it would make each empty poll a system call. */
+		(void)snprintf(device, sizeof(device), "net_af_xdp%u", id);
+		(void)snprintf(args, sizeof(args),
+			       "%s,iface=%s,start_queue=0,queue_count=%u,busy_budget=0", device,
+			       name, queues);
+	} else if (dpdk->kind == PORT_MEMIF) {
+		(void)snprintf(device, sizeof(device), "net_memif%u", id);
+		(void)snprintf(args, sizeof(args), "%s,role=server,socket=%s,socket-abstract=no",
+			       device, name);
+	} else {
+		(void)snprintf(device, sizeof(device), "net_tap%u", id);
+		(void)snprintf(args, sizeof(args), "%s,iface=%s", device, name);
+	}
+	if (dpdk->kind != PORT_PCI) {
+		r = rte_dev_probe(args);
+		dpdk->is_attached = r == 0;
+	}
+	if (r != 0 || rte_eth_dev_get_port_by_name(device, &dpdk->port_id) != 0) {
+		(void)snprintf(
+			reterr, reterr_size,
+			dpdk->kind == PORT_PCI
+				? "no DPDK driver took device %s: bind it to vfio-pci"
+				: "DPDK could not make a port on %s; is its driver installed?",
+			name);
+		return r != 0 ? r : -ENODEV;
+	}
+	return 0;
+}
+
+static int make_pool(struct nic_dpdk *dpdk, uint16_t queue, char *reterr, size_t reterr_size)
+{
+	char name[32];
+
+	(void)snprintf(name, sizeof(name), "millrace%u_%u", instance_count, queue);
+	dpdk->queue[queue].pool =
+		rte_pktmbuf_pool_create(name, dpdk->buffers, POOL_CACHE, 0,
+					(uint16_t)data_room(dpdk->nic.mtu), SOCKET_ID_ANY);
+	if (dpdk->queue[queue].pool != NULL)
+		return 0;
+	(void)snprintf(reterr, reterr_size,
+		       "no memory for %u packet buffers of queue %u: more 2 MiB hugepages "
+		       "(vm.nr_hugepages) or fewer cores",
+		       dpdk->buffers, queue);
+	return -ENOMEM;
+}
+
+static int setup_queue(struct nic_dpdk *dpdk, uint16_t queue, const struct rte_eth_dev_info *info,
+		       char *reterr, size_t reterr_size)
+{
+	struct rte_eth_txconf tx = info->default_txconf;
+	struct nic_xsk_set before;
+	int r;
+
+	/* A held buffer is sent to nobody, but a sent one may have a second owner. */
+	tx.offloads &= ~RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
+	r = make_pool(dpdk, queue, reterr, reterr_size);
+	if (r != 0)
+		return r;
+	nic_xsk_scan(&before);
+	r = rte_eth_rx_queue_setup(dpdk->port_id, queue, dpdk->descriptors, SOCKET_ID_ANY, NULL,
+				   dpdk->queue[queue].pool);
+	if (r == 0)
+		r = rte_eth_tx_queue_setup(dpdk->port_id, queue, dpdk->descriptors, SOCKET_ID_ANY,
+					   &tx);
+	if (r != 0) {
+		(void)snprintf(reterr, reterr_size,
+			       "queue %u of the port was refused: %s; is another process using it?",
+			       queue, rte_strerror(-r));
+		return r;
+	}
+	if (dpdk->kind == PORT_AF_XDP)
+		dpdk->queue[queue].wait_fd = nic_xsk_new(&before);
+	return 0;
+}
+
+static int configure(struct nic_dpdk *dpdk, char *reterr, size_t reterr_size)
+{
+	struct rte_eth_conf conf = { .rxmode = { .mq_mode = RTE_ETH_MQ_RX_NONE } };
+	uint16_t queues = dpdk->nic.queues;
+	struct rte_eth_dev_info info;
+	int r = rte_eth_dev_info_get(dpdk->port_id, &info);
+
+	if (r == 0 && (info.max_rx_queues < queues || info.max_tx_queues < queues)) {
+		(void)snprintf(reterr, reterr_size,
+			       "the port has %u queues and %u cores need one each",
+			       MIN(info.max_rx_queues, info.max_tx_queues), queues);
+		return -EINVAL;
+	}
+	/* Checksum offloads of real devices only: what a virtual peer calls good is often partial. */
+	if (r == 0 && dpdk->kind == PORT_PCI) {
+		conf.rxmode.offloads = info.rx_offload_capa & (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM |
+							       RTE_ETH_RX_OFFLOAD_TCP_CKSUM);
+		conf.rx_adv_conf.rss_conf.rss_hf =
+			info.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP);
+		if (queues > 1 && conf.rx_adv_conf.rss_conf.rss_hf != 0)
+			conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
+	}
+	/* Drivers that keep their own idea of the MTU refuse another one; the kernel's counts then. */
+	if (r == 0 && dpdk->kind != PORT_MEMIF)
+		conf.rxmode.mtu = dpdk->nic.mtu;
+	if (r == 0)
+		r = rte_eth_dev_configure(dpdk->port_id, queues, queues, &conf);
+	if (r != 0) {
+		(void)snprintf(reterr, reterr_size, "the port refused its settings (MTU %u): %s",
+			       dpdk->nic.mtu, rte_strerror(-r));
+		return r;
+	}
+	for (uint16_t i = 0; i < queues; i++) {
+		r = setup_queue(dpdk, i, &info, reterr, reterr_size);
+		if (r != 0)
+			return r;
+	}
+	return 0;
+}
+
+static int start(struct nic_dpdk *dpdk, char *reterr, size_t reterr_size)
+{
+	struct rte_ether_addr mac;
+	struct rte_eth_dev_info info;
+	int r = rte_eth_dev_start(dpdk->port_id);
+
+	if (r == 0) {
+		dpdk->is_started = true;
+		r = rte_eth_macaddr_get(dpdk->port_id, &mac);
+	}
+	if (r == 0)
+		r = rte_eth_dev_info_get(dpdk->port_id, &info);
+	if (r != 0) {
+		(void)snprintf(reterr, reterr_size, "the port did not start: %s", rte_strerror(-r));
+		return r;
+	}
+	memcpy(dpdk->nic.mac, mac.addr_bytes, sizeof(dpdk->nic.mac));
+	(void)snprintf(dpdk->nic.describe, sizeof(dpdk->nic.describe), "%s, %u queue%s, MTU %u%s",
+		       info.driver_name, dpdk->nic.queues, dpdk->nic.queues == 1 ? "" : "s",
+		       dpdk->nic.mtu, nic_eal_on_hugepages() ? "" : ", without hugepages");
+	return 0;
+}
+
+static int bring_up(struct nic_dpdk *dpdk, const char *name, char *reterr, size_t reterr_size)
+{
+	uint64_t element = data_room(dpdk->nic.mtu) + sizeof(struct rte_mbuf) + 64;
+	int r = nic_eal_up(dpdk->kind == PORT_PCI ? name : NULL,
+			   element * dpdk->buffers * dpdk->nic.queues, reterr, reterr_size);
+
+	if (r != 0) {
+		free(dpdk);
+		return r;
+	}
+	r = attach(dpdk, name, reterr, reterr_size);
+	if (r != 0) {
+		free(dpdk);
+		return r;
+	}
+	r = configure(dpdk, reterr, reterr_size);
+	if (r == 0)
+		r = start(dpdk, reterr, reterr_size);
+	if (r != 0)
+		dpdk_close(&dpdk->nic);
+	return r;
+}
+
+int nic_dpdk_open(const struct nic_config *config, struct nic **ret_nic, char *reterr,
+		  size_t reterr_size)
+{
+	struct nic_dpdk *dpdk;
+	const char *name;
+	enum port_kind kind;
+	int r;
+
+	if (parse_port(config->port, &kind, &name) != 0) {
+		(void)snprintf(
+			reterr, reterr_size,
+			"port \"%.64s\" is none of af_xdp:IFACE, memif:SOCKET, tap:NAME or a "
+			"PCI address",
+			config->port);
+		return -EINVAL;
+	}
+	dpdk = calloc(1, sizeof(*dpdk));
+	if (dpdk == NULL)
+		return -ENOMEM;
+	dpdk->kind = kind;
+	dpdk->descriptors = config->descriptors;
+	dpdk->nic = (struct nic){ .ops = &dpdk_ops, .mtu = config->mtu, .queues = config->queues };
+	dpdk->buffers =
+		config->buffers != 0 ? config->buffers : kept_by_driver(dpdk) + HELD_BUFFERS;
+	for (uint32_t i = 0; i < QUEUES_MAX; i++)
+		dpdk->queue[i].wait_fd = -1;
+	r = check_config(config, dpdk, reterr, reterr_size);
+	if (r == 0)
+		r = check_interface(config, kind, name, reterr, reterr_size);
+	if (r != 0) {
+		free(dpdk);
+		return r;
+	}
+	r = bring_up(dpdk, name, reterr, reterr_size);
+	if (r == 0)
+		*ret_nic = &dpdk->nic;
+	return r;
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/nic/nic_eal.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_log.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+
+#define ARGS_MAX       16
+#define ARG_SIZE       64
+#define MIB            (UINT64_C(1024) * 1024)
+#define HUGEPAGE_SIZE  (2 * MIB)
+#define FREE_HUGEPAGES "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages"
+#define EAL_OWN_SIZE   (16 * MIB) /* what EAL and the drivers take beside the packet pools */
+
+struct eal_args {
+	char text[ARGS_MAX][ARG_SIZE];
+	char *argv[ARGS_MAX + 1];
+	int count;
+};
+
+/* EAL cannot be taken down and up again, so what it became stays for the life of the process. */
+static enum { EAL_DOWN, EAL_UP_HUGE, EAL_UP_SMALL, EAL_FAILED } eal_state;
+
+static void PRINTF_LIKE(2, 3) arg_add(struct eal_args *args, const char *fmt, ...)
+{
+	va_list ap;
+
+	CHECK(args->count < ARGS_MAX);
+	va_start(ap, fmt);
+	(void)vsnprintf(args->text[args->count], ARG_SIZE, fmt, ap);
+	va_end(ap);
+	args->argv[args->count] = args->text[args->count];
+	args->argv[++args->count] = NULL;
+}
+
+static uint64_t free_hugepages(void)
+{
+	FILE *file = fopen(FREE_HUGEPAGES, "re");
+	unsigned long pages = 0;
+
+	if (file == NULL)
+		return 0;
+	if (fscanf(file, "%lu", &pages) != 1)
+		pages = 0;
+	(void)fclose(file);
+	return pages;
+}
+
+/* Any CPU we may run on: EAL wants to know one, and the threads that poll are ours. */
+static int first_cpu(const cpu_set_t *set)
+{
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (CPU_ISSET(cpu, set))
+			return cpu;
+	}
+	return 0;
+}
+
+int nic_eal_up(const char *pci, uint64_t memory_size, char *reterr, size_t reterr_size)
+{
+	uint64_t need = memory_size + EAL_OWN_SIZE;
+	bool is_huge = free_hugepages() >= need / HUGEPAGE_SIZE + 1;
+	struct eal_args args = { .count = 0 };
+	cpu_set_t cpus;
+
+	if (eal_state == EAL_UP_HUGE || eal_state == EAL_UP_SMALL)
+		return 0;
+	if (eal_state == EAL_FAILED) {
+		(void)snprintf(reterr, reterr_size,
+			       "DPDK failed to start before; restart the process");
+		return -EAGAIN;
+	}
+	CPU_ZERO(&cpus);
+	(void)pthread_getaffinity_np(pthread_self(), sizeof(cpus), &cpus);
+	arg_add(&args, "millrace");
+	arg_add(&args, "--in-memory");
+	arg_add(&args, "--no-telemetry");
+	arg_add(&args, "--log-level=error");
+	arg_add(&args, "-l");
+	arg_add(&args, "%d", first_cpu(&cpus));
+	if (pci != NULL) {
+		arg_add(&args, "-a");
+		arg_add(&args, "%s", pci);
+	} else {
+		arg_add(&args, "--no-pci");
+	}
+	if (!is_huge) {
+		arg_add(&args, "--no-huge");
+		arg_add(&args, "-m");
+		arg_add(&args, "%lu", (unsigned long)(2 * need / MIB + 64));
+	}
+	if (rte_eal_init(args.count, args.argv) < 0) {
+		eal_state = EAL_FAILED;
+		(void)snprintf(reterr, reterr_size,
+			       "DPDK did not start: %s; free 2 MiB hugepages help: sysctl "
+			       "vm.nr_hugepages=%lu",
+			       rte_strerror(rte_errno), (unsigned long)(need / HUGEPAGE_SIZE + 1));
+		return rte_errno > 0 ? -rte_errno : -EIO;
+	}
+	/* EAL pinned this thread to its one CPU; the caller decides where it runs. */
+	(void)pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus);
+	eal_state = is_huge ? EAL_UP_HUGE : EAL_UP_SMALL;
+	return 0;
+}
+
+bool nic_eal_on_hugepages(void)
+{
+	return eal_state == EAL_UP_HUGE;
+}

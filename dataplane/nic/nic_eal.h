@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file
+ * DPDK's environment (EAL), brought up once a process from our own settings: memory that leaves no
+ * files behind, no telemetry socket, no threads of its own beside the caller, no PCI scan unless the
+ * port is a PCI device.
+ *
+ * Context: the starting thread. Memory: `memory_size` bytes of hugepages when so many are free, else
+ * ordinary pages.
+ */
+#pragma once
+
+#include "base/defs.h"
+
+/**
+ * @param pci          address of the one PCI device to probe; NULL: none
+ * @param memory_size  bytes the ports need
+ * @param[out] reterr  [reterr_size] what failed and the remedy
+ * @return 0, also when it is up already; -errno
+ */
+NODISCARD int nic_eal_up(const char *pci, uint64_t memory_size, char *reterr, size_t reterr_size);
+
+/** @return whether EAL runs on hugepages; false before nic_eal_up() */
+bool nic_eal_on_hugepages(void);

@@ -108,8 +108,9 @@ class Control:
                 names.add(line.split()[2])
             elif line and not line.startswith("#"):
                 float(line.rsplit(" ", 1)[1])
-                need(line.split("{")[0].split(" ")[0].removesuffix("_count").removesuffix("_sum")
-                     in {n for n in names} | {l.split("{")[0].split(" ")[0] for l in [line]}, line)
+                name = line.split("{")[0].split(" ")[0]
+                family = name.removesuffix("_count").removesuffix("_sum").removesuffix("_bucket")
+                need(name in names or family in names, f"no TYPE before {line}")
         need("millrace_produce_batches_total" in names, sorted(names)[:10])
 
     def page_in_a_browser(self):

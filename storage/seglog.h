@@ -25,6 +25,7 @@
 #include "storage/chunk.h"
 #include "storage/uring.h"
 
+struct hist;
 struct seglog;
 struct partition_cell; /* storage/partitions.h: what readers in other processes see */
 
@@ -60,11 +61,23 @@ struct seglog_recovery {
 };
 
 /**
+ * Write what a killed process left in its ring to `<topic>-<partition>/<segment base>.log`, before
+ * seglog_open(), which makes it durable and checks it like everything else.
+ *
+ * @param topic  zero-terminated name of the remains' topic id
+ * @return 0; -ENOENT the partition's folder is gone: the topic was deleted; -errno
+ * @context start, before any core runs; blocks
+ */
+NODISCARD int seglog_salvage_write(int log_dir_fd, const char *topic,
+				   const struct chunk_remains *remains);
+
+/**
  * Open or create a partition and recover it (ring remains were written to its files before).
  *
  * @context housekeeper; blocks
  * @return 0; ERR_CORRUPT damage below the checkpoint: the log is opened offline, ret_log is set and
- *         answers ERR_OFFLINE; -errno nothing was opened
+ *         answers ERR_OFFLINE; -EEXIST the folder belongs to another topic id; -errno: nothing was
+ *         opened
  */
 NODISCARD int seglog_open(const struct seglog_open_args *args, struct seglog **ret_log,
 			  struct seglog_recovery *ret_recovery);
@@ -74,6 +87,7 @@ struct seglog_core {
 	struct chunk_pool *chunks;
 	struct uring *uring;
 	struct counters *counters;
+	struct hist *flush_ns; /* submit to durable; NULL: not measured */
 	void *ctx;
 	/** The high watermark moved, or the log was poisoned. */
 	void (*on_durable)(void *ctx, struct seglog *log);
@@ -81,14 +95,25 @@ struct seglog_core {
 	void (*on_housekeep)(void *ctx, struct seglog *log);
 };
 
+/** Largest batch: what one chunk can hold when it is read back from an unaligned file position. */
+#define SEGLOG_BATCH_SIZE_MAX (CHUNK_SIZE_MAX - 4096)
+
 /** Hand the log to its core. @context owning core. @return 0; -ENFILE */
 NODISCARD int seglog_attach(struct seglog *log, const struct seglog_core *core, void *owner);
 
-/** @return true once nothing is in flight; call again after uring_poll(). @context owning core */
+/**
+ * Let go of the core, after flushing what is in the ring (which may need seglog_housekeep()).
+ *
+ * @return true once nothing is in flight; call again after uring_poll(). @context owning core
+ */
 bool seglog_detach(struct seglog *log);
 
 /**
- * Clean stop: trim files to their valid bytes, write indexes, producer snapshot, leader epochs.
+ * Clean stop: trim files to their valid bytes, write indexes, producer snapshot, leader epochs; the
+ * log is freed.
+ *
+ * @return 0; else the partition is not clean (offline, poisoned, bytes that could not be written,
+ *         -errno) and the next start has to recover it
  * @context housekeeper, after detach
  */
 NODISCARD int seglog_close(struct seglog *log);
@@ -96,7 +121,12 @@ NODISCARD int seglog_close(struct seglog *log);
 /** Remove a deleted topic's partition from disk and free the log. @context housekeeper, after detach */
 void seglog_destroy(struct seglog *log);
 
-/** Do what the owning core asked for, and retention. @context housekeeper; blocks */
+/**
+ * Do what the owning core asked for, and retention. Run it when on_housekeep() asked, and now and then
+ * (every second or so) for each log; afterwards the owning core calls seglog_flush().
+ *
+ * @context housekeeper; blocks
+ */
 void seglog_housekeep(struct seglog *log, int64_t now_ms);
 
 /** @return offset up to which everything is durable and indexed, for the recovery-point checkpoint */
@@ -107,8 +137,9 @@ int64_t seglog_checkpoint_offset(const struct seglog *log);
 /**
  * Open a reservation of `size` bytes at the tail; rolls the segment when it would overflow.
  *
+ * @param size  whole batch, BATCH_HEADER_SIZE to SEGLOG_BATCH_SIZE_MAX
  * @return 0; -EBUSY another reservation is open; -EAGAIN no ring memory, retry after a flush;
- *         ERR_POISONED, ERR_OFFLINE
+ *         -ENOSPC the disk is full; ERR_TOO_LARGE; ERR_POISONED, ERR_OFFLINE
  */
 NODISCARD int seglog_reserve(struct seglog *log, uint32_t size, int64_t now_ms);
 
@@ -127,6 +158,7 @@ struct seglog_appended {
 /**
  * Close the reservation: all its bytes are there and their checksum was verified. Checks producer
  * id, epoch and sequence; assigns offsets; patches the header; from now on flushed and kept.
+ * A duplicate is durable when the high watermark has passed its offsets, like any other append.
  *
  * @param batch  decoded header
  * @return 0; ERR_DUPLICATE nothing appended, ret holds the first append's answer; ERR_OUT_OF_ORDER;
@@ -141,8 +173,13 @@ void seglog_abandon(struct seglog *log);
 /** @return whether a reservation is open */
 bool seglog_is_reserved(const struct seglog *log);
 
-/** Start a flush if there is something to flush and none is in flight; cheap otherwise. */
-void seglog_flush(struct seglog *log);
+/**
+ * Start a flush if there is something to flush and none is in flight; cheap otherwise. The next one
+ * starts by itself when one ends.
+ *
+ * @return true when the submission queue was full: call again on the next turn
+ */
+bool seglog_flush(struct seglog *log);
 
 /* ---- positions (owning core) ---- */
 
@@ -166,6 +203,14 @@ void seglog_configure(struct seglog *log, const struct seglog_settings *settings
  */
 int64_t seglog_epoch_end(const struct seglog *log, int32_t epoch, int32_t *ret_epoch);
 
+/**
+ * First step of a search by time: an offset before which every batch is older than `timestamp`. Read
+ * forward from there to the first batch whose max_timestamp reaches it.
+ *
+ * @return start offset to next offset
+ */
+int64_t seglog_find_time(const struct seglog *log, int64_t timestamp);
+
 /* ---- read (owning core) ---- */
 
 #define SEGLOG_SLICES_MAX 64
@@ -188,13 +233,7 @@ struct seglog_read {
 	uint32_t slice_count;
 	uint32_t size; /* bytes in the slices: whole batches, the first may begin before `offset` */
 	/* private */
-	struct seglog *log;
-	struct uring_event event;
-	struct chunk *chunk;
-	struct list node;
-	int64_t segment_base;
-	uint32_t pos;
-	uint32_t wanted;
+	struct seglog_cold *cold; /* NULL: nothing in flight */
 };
 
 /**
@@ -208,5 +247,5 @@ NODISCARD int seglog_read(struct seglog *log, struct seglog_read *read);
 /** Drop the references of a finished read. */
 void seglog_read_release(struct seglog_read *read);
 
-/** Forget a read in progress: done() is not called any more. */
+/** Forget a read in progress: done() is not called any more, and the struct may go at once. */
 void seglog_read_cancel(struct seglog_read *read);

@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Reads of a log: "hot" from the ring's chunks, else "cold" by one direct read into a scratch chunk,
+ * repeated at the right place or larger when the first batch wanted is not whole in it.
+ *
+ * Both start from the index, which names a batch at or before the wanted offset, walk batch headers to
+ * the first batch that ends at or above it, and from there to the last whole batch that fits.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "storage/seglog_impl.h"
+
+#define PEEK_SIZE 27 /* a batch's header up to the last offset delta */
+
+struct peeked {
+	uint32_t size;
+	int64_t last_offset;
+};
+
+/* @return false when these are not the bytes of a batch header */
+static bool peek_decode(const uint8_t *header, struct peeked *ret_peeked)
+{
+	int64_t base = (int64_t)bytes_load_u64(header);
+	uint32_t length = bytes_load_u32(header + 8);
+	uint32_t delta = bytes_load_u32(header + 23);
+
+	if (length < BATCH_HEADER_SIZE - BATCH_LENGTH_END || length > INT32_MAX / 2 ||
+	    header[16] != BATCH_MAGIC || base < 0 || delta > INT32_MAX)
+		return false;
+	ret_peeked->size = length + BATCH_LENGTH_END;
+	ret_peeked->last_offset = base + delta;
+	return true;
+}
+
+static struct segment *segment_of(const struct seglog *log, int64_t offset)
+{
+	struct segment *segment = log->tail;
+
+	while (segment->base > offset && segment->prev != NULL)
+		segment = segment->prev;
+	return segment;
+}
+
+/* ---- hot ---- */
+
+/* A place in the chunks of one segment. */
+struct place {
+	const struct seglog *log;
+	struct chunk *chunk;
+	uint32_t pos;
+};
+
+/* Bytes that lie in one piece from here on; 0 where the chunks end or one was evicted. */
+static uint32_t place_room(struct place *place)
+{
+	for (;;) {
+		struct chunk *chunk = place->chunk;
+		struct chunk *next = LIST_ENTRY(chunk->node.next, struct chunk, node);
+		uint32_t end = chunk->pos + chunk->size;
+		bool has_next = chunk->node.next != &place->log->chunks &&
+				next->segment_base == chunk->segment_base;
+
+		if (has_next)
+			end = MIN(end, next->pos);
+		if (place->pos < end)
+			return end - place->pos;
+		if (!has_next || next->pos != place->pos)
+			return 0;
+		place->chunk = next;
+	}
+}
+
+static bool place_init(struct place *place, const struct seglog *log, const struct segment *segment,
+		       uint32_t pos)
+{
+	for (struct list *node = log->chunks.prev; node != &log->chunks; node = node->prev) {
+		struct chunk *chunk = LIST_ENTRY(node, struct chunk, node);
+
+		if (chunk->segment_base < segment->base)
+			return false;
+		if (chunk->segment_base > segment->base || chunk->pos > pos)
+			continue;
+		*place = (struct place){ .log = log, .chunk = chunk, .pos = pos };
+		return place_room(place) > 0;
+	}
+	return false;
+}
+
+/* Header of the batch at a place. @return false: not all in the ring */
+static bool place_peek(const struct place *at, struct peeked *ret_peeked)
+{
+	struct place place = *at;
+	uint8_t header[PEEK_SIZE];
+	bool is_batch;
+
+	for (uint32_t got = 0; got < PEEK_SIZE;) {
+		uint32_t room = MIN(place_room(&place), PEEK_SIZE - got);
+
+		if (room == 0)
+			return false;
+		memcpy(header + got, place.chunk->mem + (place.pos - place.chunk->pos), room);
+		place.pos += room;
+		got += room;
+	}
+	is_batch = peek_decode(header, ret_peeked);
+	CHECK(is_batch); /* the ring holds what seglog_commit() put there */
+	return true;
+}
+
+/* Step over `size` bytes. @return false: they are not all in the ring */
+static bool place_skip(struct place *place, uint32_t size)
+{
+	while (size > 0) {
+		uint32_t room = MIN(place_room(place), size);
+
+		if (room == 0)
+			return false;
+		place->pos += room;
+		size -= room;
+	}
+	return true;
+}
+
+/* Chunk pieces of [place, end) as slices. @return position reached: less than `end` when there are more
+   than SEGLOG_SLICES_MAX */
+static uint32_t take_slices(struct place place, uint32_t end, struct seglog_read *read)
+{
+	while (place.pos < end && read->slice_count < SEGLOG_SLICES_MAX) {
+		uint32_t size = MIN(place_room(&place), end - place.pos);
+
+		CHECK(size > 0);
+		read->slices[read->slice_count++] = (struct seglog_slice){
+			.bytes = place.chunk->mem + (place.pos - place.chunk->pos),
+			.size = size,
+			.chunk = chunk_ref(place.chunk),
+		};
+		place.pos += size;
+	}
+	return place.pos;
+}
+
+/* Bytes that as many slices hold at least as there may be: no piece but the first and the last is
+   smaller than a chunk, and overlapped chunks are rare enough to be caught by take_slices(). */
+#define HOT_SIZE_MAX ((SEGLOG_SLICES_MAX / 2) * CHUNK_SIZE_MIN)
+
+/* @return 0 done; -ENOENT not in the ring: read the files */
+static int read_hot(struct seglog *log, const struct segment *segment, struct seglog_read *read)
+{
+	uint32_t size_max = MIN(read->size_max, HOT_SIZE_MAX);
+	struct place place, begin;
+	struct peeked peeked;
+	uint32_t skipped;
+
+	if (!place_init(&place, log, segment, segindex_find(&segment->index, read->offset)))
+		return -ENOENT;
+	for (;;) {
+		if (place.pos >= segment->durable || !place_peek(&place, &peeked))
+			return -ENOENT;
+		if (peeked.last_offset >= read->offset)
+			break;
+		if (!place_skip(&place, peeked.size))
+			return -ENOENT;
+	}
+	begin = place;
+	if (peeked.last_offset >= read->limit)
+		return 0;
+	if (!place_skip(&place, peeked.size))
+		return -ENOENT;
+	/* The index spares walking over most headers. */
+	skipped = segindex_skip(&segment->index, begin.pos + size_max, read->limit);
+	if (skipped > place.pos)
+		(void)place_skip(&place, skipped - place.pos);
+	if (skipped > place.pos)
+		return -ENOENT; /* a chunk in between was evicted */
+	while (place.pos < segment->durable && place_peek(&place, &peeked) &&
+	       peeked.last_offset < read->limit &&
+	       place.pos + peeked.size - begin.pos <= size_max) {
+		struct place before = place;
+
+		if (!place_skip(&place, peeked.size)) {
+			place = before;
+			break;
+		}
+	}
+	if (take_slices(begin, place.pos, read) != place.pos) {
+		seglog_read_release(read);
+		return -ENOENT;
+	}
+	read->size = place.pos - begin.pos;
+	return 0;
+}
+
+/* ---- cold ---- */
+
+static void cold_free(struct seglog_cold *cold)
+{
+	struct segment *segment = cold->segment;
+
+	if (cold->chunk != NULL)
+		chunk_unref(cold->chunk);
+	cold->chunk = NULL;
+	cold->segment = NULL;
+	segment->reads--;
+	if (segment->is_doomed && segment->reads == 0)
+		seglog_doom(cold->log, segment);
+}
+
+/* Read `size` bytes from batch boundary `pos` on, into a chunk of the needed size. */
+static int cold_submit(struct seglog_cold *cold, uint32_t pos, uint32_t size)
+{
+	struct seglog *log = cold->log;
+	uint32_t read_pos = ALIGN_DOWN(pos, SEGFILE_ALIGN);
+	uint32_t file_end = ALIGN_UP(cold->segment->durable, SEGFILE_ALIGN);
+	uint32_t wanted = MIN(pos - read_pos + size, file_end - read_pos);
+	uint32_t chunk_size = CHUNK_SIZE_MIN;
+
+	while (chunk_size < wanted && chunk_size < CHUNK_SIZE_MAX)
+		chunk_size *= 2;
+	if (cold->chunk != NULL && cold->chunk->size < chunk_size) {
+		chunk_unref(cold->chunk);
+		cold->chunk = NULL;
+	}
+	if (cold->chunk == NULL)
+		cold->chunk = chunk_take(log->core->chunks, chunk_size);
+	if (cold->chunk == NULL)
+		return -EAGAIN;
+	cold->pos = pos;
+	cold->read_pos = read_pos;
+	return uring_read(log->core->uring, __atomic_load_n(&cold->segment->fd, __ATOMIC_ACQUIRE),
+			  cold->chunk->buffer, cold->chunk->mem,
+			  MIN(cold->chunk->size, file_end - read_pos), read_pos, &cold->event);
+}
+
+/* What the bytes read so far amount to. */
+struct walk {
+	uint32_t begin; /* first batch wanted */
+	uint32_t end;   /* end of the whole batches below the limit */
+	uint32_t need;  /* > 0: the batch at `begin` takes this much and is not whole */
+	bool is_over;   /* the segment has no batch at or above the offset */
+};
+
+/* Walk the headers in bytes [pos, end) of the segment. @return 0; ERR_CORRUPT */
+static int walk(const struct seglog_cold *cold, uint32_t end, struct walk *ret_walk)
+{
+	const struct seglog_read *read = cold->read;
+	struct walk result = { .begin = cold->pos, .end = cold->pos };
+	uint32_t pos = cold->pos;
+	bool is_found = false;
+	struct peeked peeked;
+
+	for (;;) {
+		uint32_t left = end - pos;
+
+		if (left < PEEK_SIZE) {
+			result.need = is_found ? 0 : BATCH_HEADER_SIZE;
+			result.is_over = pos >= cold->segment->durable;
+			break;
+		}
+		if (!peek_decode(cold->chunk->mem + (pos - cold->read_pos), &peeked) ||
+		    peeked.size > cold->segment->durable - pos)
+			return ERR_CORRUPT;
+		if (!is_found && peeked.last_offset >= read->offset) {
+			if (peeked.last_offset >= read->limit)
+				break;
+			is_found = true;
+			result.need = left < peeked.size ? peeked.size : 0;
+			result.begin = result.end = pos;
+		} else if (is_found && (peeked.last_offset >= read->limit ||
+					pos + peeked.size - result.begin > read->size_max)) {
+			break;
+		}
+		if (left < peeked.size) {
+			if (!is_found) {
+				/* Skip a batch that reaches past what was read. */
+				pos += peeked.size;
+				result.need = BATCH_HEADER_SIZE;
+				result.is_over = pos >= cold->segment->durable;
+			}
+			break;
+		}
+		pos += peeked.size;
+		if (is_found)
+			result.end = pos;
+	}
+	if (!is_found)
+		result.begin = result.end = pos;
+	*ret_walk = result;
+	return 0;
+}
+
+static void cold_done(struct seglog_cold *cold, int error)
+{
+	struct seglog_read *read = cold->read;
+	struct seglog *log = cold->log;
+
+	if (error != 0 && error != -EAGAIN)
+		counters_inc(log->core->counters, COUNTER_SEGLOG_READ_FAILURES);
+	cold_free(cold);
+	if (read == NULL)
+		return;
+	read->cold = NULL;
+	read->done(read, error);
+}
+
+/* The offset lies in a gap at the segment's end (a compacted log): go on in the next one. */
+static int cold_next_segment(struct seglog_cold *cold)
+{
+	struct segment *segment = cold->segment;
+	struct segment *next = segment->next;
+
+	if (next == NULL || next->durable == 0)
+		return 0;
+	if (segment->is_doomed)
+		return ERR_OFFSET_RANGE;
+	segment->reads--;
+	cold->segment = next;
+	next->reads++;
+	return cold_submit(cold, 0, cold->read->size_max) == 0 ? -EINPROGRESS : -EAGAIN;
+}
+
+/* @return 0 the result is there; -EINPROGRESS read again; -EAGAIN; ERR_CORRUPT; -errno */
+static int cold_step(struct seglog_cold *cold, int32_t result)
+{
+	struct seglog_read *read = cold->read;
+	uint32_t end;
+	struct walk found;
+	int error;
+
+	if (result < 0)
+		return result;
+	counters_add(cold->log->core->counters, COUNTER_SEGLOG_READ_COLD_BYTES, (uint64_t)result);
+	end = MIN(cold->read_pos + (uint32_t)result, cold->segment->durable);
+	if (end <= cold->pos)
+		return cold->pos >= cold->segment->durable ? cold_next_segment(cold) : ERR_CORRUPT;
+	error = walk(cold, end, &found);
+	if (error != 0)
+		return error;
+	if (found.is_over)
+		return cold_next_segment(cold);
+	if (found.need > 0) {
+		/* Each turn begins later or reads more: a batch that no chunk can hold is refused. */
+		if (found.need > SEGLOG_BATCH_SIZE_MAX)
+			return ERR_TOO_LARGE;
+		if (found.begin == cold->pos &&
+		    found.need <= cold->chunk->size - (cold->pos - cold->read_pos))
+			return -EIO; /* the file is shorter than it was */
+		error = cold_submit(cold, found.begin, MAX(found.need, read->size_max));
+		return error == 0 ? -EINPROGRESS : error;
+	}
+	if (found.end > found.begin) {
+		read->slices[0] = (struct seglog_slice){
+			.bytes = cold->chunk->mem + (found.begin - cold->read_pos),
+			.size = found.end - found.begin,
+			.chunk = TAKE_PTR(cold->chunk),
+		};
+		read->slice_count = 1;
+		read->size = found.end - found.begin;
+	}
+	return 0;
+}
+
+static void on_read(struct uring_event *event, int32_t result, uint32_t flags)
+{
+	struct seglog_cold *cold = CONTAINER_OF(event, struct seglog_cold, event);
+	int error = 0;
+
+	(void)flags;
+	CHECK_OBJ(cold->log, SEGLOG_MAGIC);
+	if (cold->read != NULL)
+		error = cold_step(cold, result);
+	if (error != -EINPROGRESS)
+		cold_done(cold, error);
+}
+
+static int read_cold(struct seglog *log, struct segment *segment, struct seglog_read *read)
+{
+	struct seglog_cold *cold = NULL;
+	int error;
+
+	for (uint32_t i = 0; i < SEGLOG_COLD_READS && cold == NULL; i++) {
+		if (log->cold[i].segment == NULL)
+			cold = &log->cold[i];
+	}
+	if (cold == NULL)
+		return -EAGAIN;
+	*cold = (struct seglog_cold){
+		.event.fn = on_read, .log = log, .read = read, .segment = segment
+	};
+	segment->reads++;
+	error = cold_submit(cold, segindex_find(&segment->index, read->offset),
+			    read->size_max + SEGINDEX_INTERVAL);
+	if (error != 0) {
+		cold->read = NULL;
+		cold_free(cold);
+		return -EAGAIN;
+	}
+	read->cold = cold;
+	counters_inc(log->core->counters, COUNTER_SEGLOG_READS_COLD);
+	return -EINPROGRESS;
+}
+
+int seglog_read(struct seglog *log, struct seglog_read *read)
+{
+	struct segment *segment;
+
+	CHECK_OBJ(log, SEGLOG_MAGIC);
+	read->slice_count = 0;
+	read->size = 0;
+	read->cold = NULL;
+	if (log->error == ERR_OFFLINE)
+		return ERR_OFFLINE;
+	seglog_sync(log); /* a poisoned log still serves what is durable */
+	if (read->offset < log->start_offset || read->offset > log->next_offset)
+		return ERR_OFFSET_RANGE;
+	read->limit = MIN(read->limit, log->high_watermark);
+	if (read->offset >= read->limit)
+		return 0;
+	read->size_max = MIN(read->size_max, SEGLOG_BATCH_SIZE_MAX);
+	segment = segment_of(log, read->offset);
+	if (read_hot(log, segment, read) == 0) {
+		counters_inc(log->core->counters, COUNTER_SEGLOG_READS_HOT);
+		return 0;
+	}
+	return read_cold(log, segment, read);
+}
+
+void seglog_read_release(struct seglog_read *read)
+{
+	for (uint32_t i = 0; i < read->slice_count; i++)
+		chunk_unref(read->slices[i].chunk);
+	read->slice_count = 0;
+	read->size = 0;
+}
+
+void seglog_read_cancel(struct seglog_read *read)
+{
+	if (read->cold != NULL)
+		read->cold->read = NULL;
+	read->cold = NULL;
+}

@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/tcp/tcp_output.h"
+
+#include "dataplane/tcp/tcp_timer.h"
+
+#include "dataplane/core/hot.h"
+
+#define SEGMENTS_PER_FLUSH 64 /* a large window takes turns with other connections */
+#define WINDOW_FIELD_MAX   65535U
+
+static bool emit(struct tcp_stack *stack, const struct tcp_segment_out *segment)
+{
+	if (!stack->ops.emit(stack->ctx, segment)) {
+		counters_inc(stack->counters, COUNTER_TCP_NO_BUFFER);
+		return false;
+	}
+	counters_inc(stack->counters, COUNTER_TCP_SEGMENTS_OUT);
+	return true;
+}
+
+/** @return where the window could end now; the scale rounds it down */
+static uint32_t window_candidate(const struct tcb *tcb)
+{
+	uint32_t space = MIN(tcb->credit, tcb->stack->config.window_max);
+
+	space = space > tcb->kept ? space - tcb->kept : 0;
+	space = MIN(space, WINDOW_FIELD_MAX << tcb->rcv_wscale);
+	return tcb->rcv_nxt + (space >> tcb->rcv_wscale << tcb->rcv_wscale);
+}
+
+/** Receiver's silly window avoidance (RFC 9293 section 3.8.6.2.2): steps smaller than a segment are
+    not told, unless the owner's whole room is that small. */
+static uint32_t window_step(const struct tcb *tcb)
+{
+	uint32_t room = MIN(tcb->credit_max, tcb->stack->config.window_max);
+
+	return MAX(MIN((uint32_t)tcb->stack->config.mss, room / 2), 1U);
+}
+
+/** Move the offered edge forward if that is worth it. @return window field */
+static uint16_t offer_window(struct tcb *tcb)
+{
+	uint32_t candidate = window_candidate(tcb), scale = tcb->rcv_wscale, field;
+
+	tcb->rcv_edge = tcp_seq_max(tcb->rcv_edge, tcb->rcv_nxt); /* a FIN may pass it */
+	if (tcp_seq_lt(tcb->rcv_edge, candidate) && candidate - tcb->rcv_edge >= window_step(tcb))
+		tcb->rcv_edge = candidate;
+	/* Rounded up: rounding down would take back what was offered (RFC 7323 section 2.4). */
+	field = (tcb->rcv_edge - tcb->rcv_nxt + (1U << scale) - 1) >> scale;
+	field = MIN(field, WINDOW_FIELD_MAX);
+	tcb->rcv_edge = tcp_seq_max(tcb->rcv_edge, tcb->rcv_nxt + (field << scale));
+	return (uint16_t)field;
+}
+
+bool tcp_output_wants_update(const struct tcb *tcb)
+{
+	uint32_t candidate = window_candidate(tcb);
+	uint32_t room = MIN(tcb->credit_max, tcb->stack->config.window_max);
+	uint32_t gain;
+
+	if (tcp_seq_leq(candidate, tcb->rcv_edge))
+		return false;
+	gain = candidate - tcb->rcv_edge;
+	if (tcp_seq_leq(tcb->rcv_edge, tcb->rcv_nxt) && gain >= window_step(tcb))
+		return true; /* it was shut */
+	return gain >= MAX(MIN(2U * tcb->stack->config.mss, room / 2), 1U);
+}
+
+/** Options of any segment but a SYN. */
+static void put_options(const struct tcb *tcb, struct tcp_options *options, int64_t now_ns)
+{
+	if (tcb->has_ts) {
+		options->has_ts = true;
+		options->ts_value = tcp_tcb_ts_now(tcb->ts_offset, now_ns);
+		options->ts_echo = tcb->ts_recent;
+	}
+	if (tcb->has_sack)
+		options->sack_count = (uint8_t)tcp_sack_report(
+			&tcb->sack, options->sack, tcb->has_ts ? 3 : TCP_OPTIONS_SACK_MAX);
+}
+
+/** Any segment with an ACK clears what is owed. */
+static void acked(struct tcb *tcb)
+{
+	tcb->rcv_acked = tcb->rcv_nxt;
+	tcb->ack_now = false;
+	tcp_sack_reported(&tcb->sack);
+	tcp_timer_clear(tcb, TCP_TIMER_ACK);
+}
+
+/** Try again soon: emit() had no buffer. */
+static void retry_soon(struct tcb *tcb, int64_t now_ns)
+{
+	tcp_timer_set(tcb, TCP_TIMER_SEND, now_ns + TCP_SEND_RETRY_NS);
+}
+
+/**
+ * Build and emit one segment of an open connection.
+ *
+ * @param size  payload wanted; less is sent when the options leave less room
+ * @return payload bytes sent; -1: no buffer
+ */
+static int64_t send_segment(struct tcb *tcb, uint32_t seq, uint32_t size, uint8_t flags,
+			    int64_t now_ns)
+{
+	struct tcp_segment_out segment = { .tcb = tcb };
+	struct tcp_packet packet = { .tuple = tcb->tuple, .seq = seq, .ack = tcb->rcv_nxt };
+	uint32_t room;
+
+	put_options(tcb, &packet.options, now_ns);
+	packet.flags = flags | TCP_ACK;
+	packet.window = offer_window(tcb);
+	tcp_packet_build(&packet, &segment);
+	room = tcb->snd_mss - (segment.header_size - TCP_HEADER_SIZE);
+	CHECK(room <= tcb->snd_mss);
+	if (size > room) {
+		size = room;
+		segment.header[13] &= (uint8_t) ~(TCP_FIN | TCP_PSH);
+	}
+	segment.payload_size = (uint16_t)size;
+	segment.payload_pos = size > 0 ? seq - tcb->snd_una : 0;
+	if (!emit(tcb->stack, &segment)) {
+		retry_soon(tcb, now_ns);
+		return -1;
+	}
+	acked(tcb);
+	if (size > 0) {
+		counters_add(tcb->stack->counters, COUNTER_TCP_BYTES_OUT, size);
+		tcb->sent_ns = now_ns;
+	}
+	return (int64_t)size;
+}
+
+void tcp_output_ack(struct tcb *tcb, int64_t now_ns)
+{
+	tcb->ack_now = true; /* stays so when there is no buffer */
+	(void)send_segment(tcb, tcb->snd_nxt, 0, 0, now_ns);
+}
+
+void tcp_output_challenge(struct tcb *tcb, int64_t now_ns)
+{
+	if (tcb->challenge_ns != 0 && now_ns - tcb->challenge_ns < TCP_CHALLENGE_GAP_NS)
+		return;
+	if (!tcp_limit_take(&tcb->stack->challenges, TCP_ANSWERS_PER_S, now_ns))
+		return;
+	tcb->challenge_ns = now_ns;
+	tcp_tcb_count(tcb, COUNTER_TCP_CHALLENGE_ACKS);
+	tcp_output_ack(tcb, now_ns);
+}
+
+void tcp_output_syn(struct tcb *tcb, int64_t now_ns)
+{
+	struct tcp_segment_out segment = { .tcb = tcb };
+	bool is_answer = tcb->state == TCP_STATE_SYN_RECEIVED;
+	struct tcp_packet packet = {
+		.tuple = tcb->tuple,
+		.seq = tcb->iss,
+		.ack = is_answer ? tcb->rcv_nxt : 0,
+		.flags = is_answer ? TCP_SYN | TCP_ACK : TCP_SYN,
+		.options = {
+			.has_mss = true,
+			.mss = tcb->stack->config.mss,
+			.has_ts = tcb->has_ts,
+			.ts_value = tcp_tcb_ts_now(tcb->ts_offset, now_ns),
+			.ts_echo = is_answer ? tcb->ts_recent : 0,
+			.sack_permitted = tcb->has_sack,
+			.has_wscale = tcb->has_wscale,
+			.wscale = tcb->rcv_wscale,
+		},
+	};
+	uint32_t window = MIN(tcb->credit, tcb->stack->config.window_max);
+
+	window = MIN(window, WINDOW_FIELD_MAX); /* of a SYN: never scaled (RFC 7323 section 2.2) */
+	packet.window = (uint16_t)window;
+	if (is_answer) {
+		tcb->rcv_edge = tcp_seq_max(tcb->rcv_edge, tcb->rcv_nxt + window);
+		tcb->rcv_acked = tcb->rcv_nxt;
+	} else {
+		tcb->rcv_edge = MAX(tcb->rcv_edge, window); /* from rcv_nxt, unknown yet */
+	}
+	tcp_packet_build(&packet, &segment);
+	if (!emit(tcb->stack, &segment))
+		return; /* its retransmission timer runs */
+	if (tcb->timed_ns == 0 && tcb->retries == 0)
+		tcb->timed_ns = now_ns;
+	tcb->timed_seq = tcb->iss + 1;
+}
+
+void tcp_output_reset(struct tcb *tcb, int64_t now_ns)
+{
+	struct tcp_segment_out segment = { .tcb = tcb };
+	struct tcp_packet packet = { .tuple = tcb->tuple,
+				     .seq = tcb->snd_max,
+				     .ack = tcb->rcv_nxt,
+				     .flags = TCP_RST | TCP_ACK };
+
+	if (tcb->state == TCP_STATE_SYN_SENT)
+		return; /* nobody is there to reset */
+	put_options(tcb, &packet.options, now_ns);
+	packet.options.sack_count = 0;
+	tcp_packet_build(&packet, &segment);
+	(void)emit(tcb->stack, &segment); /* best effort: the peer's next segment is refused */
+	tcp_tcb_count(tcb, COUNTER_TCP_RESETS_OUT);
+}
+
+void tcp_output_window_probe(struct tcb *tcb, int64_t now_ns)
+{
+	uint32_t size = (uint32_t)MIN(tcb->queued, (uint64_t)MAX(tcb->snd_wnd, 1U));
+	int64_t sent;
+
+	CHECK(tcb->queued > 0);
+	sent = send_segment(tcb, tcb->snd_una, size, 0, now_ns);
+	if (sent > 0)
+		tcb->snd_max = tcp_seq_max(tcb->snd_max, tcb->snd_una + (uint32_t)sent);
+}
+
+void tcp_output_keepalive(struct tcb *tcb, int64_t now_ns)
+{
+	(void)send_segment(tcb, tcb->snd_una - 1, 0, 0, now_ns);
+}
+
+void tcp_output_refuse(struct tcp_stack *stack, const struct tcp_packet *packet, int64_t now_ns)
+{
+	struct tcp_segment_out segment = { .tcb = NULL };
+	struct tcp_packet reset = { .tuple = packet->tuple, .flags = TCP_RST };
+
+	if ((packet->flags & TCP_RST) != 0 ||
+	    !tcp_limit_take(&stack->resets, TCP_ANSWERS_PER_S, now_ns))
+		return;
+	if ((packet->flags & TCP_ACK) != 0) {
+		reset.seq = packet->ack;
+	} else {
+		reset.ack = packet->seq + tcp_packet_length(packet);
+		reset.flags |= TCP_ACK;
+	}
+	tcp_packet_build(&reset, &segment);
+	(void)emit(stack, &segment); /* best effort */
+	counters_inc(stack->counters, COUNTER_TCP_RESETS_OUT);
+}
+
+void tcp_output_timewait(struct tcp_stack *stack, const struct tcp_timewait *timewait,
+			 int64_t now_ns)
+{
+	struct tcp_segment_out segment = { .tcb = NULL };
+	struct tcp_packet packet = { .tuple = timewait->tuple,
+				     .seq = timewait->snd_nxt,
+				     .ack = timewait->rcv_nxt,
+				     .window = WINDOW_FIELD_MAX,
+				     .flags = TCP_ACK };
+
+	packet.options.has_ts = timewait->has_ts;
+	packet.options.ts_value = tcp_tcb_ts_now(timewait->ts_offset, now_ns);
+	packet.options.ts_echo = timewait->ts_recent;
+	tcp_packet_build(&packet, &segment);
+	(void)emit(stack, &segment); /* the peer asks again */
+}
+
+/** @return bytes thought to be in the network (RFC 6675 section 4, "pipe") */
+static uint32_t in_flight(const struct tcb *tcb)
+{
+	uint32_t flight = tcb->snd_nxt - tcb->snd_una;
+	uint32_t left = tcp_sacked_below(&tcb->sacked, tcb->snd_nxt) + tcb->duplicate_size;
+
+	if (tcb->recovery == TCP_RECOVERY_FAST) {
+		uint32_t high = tcp_sacked_high(&tcb->sacked, tcb->snd_una);
+		uint32_t from = tcp_seq_max(tcb->resend_next, tcb->snd_una);
+
+		/* Holes not resent yet are lost, not in flight. */
+		if (tcp_seq_lt(from, high))
+			left += high - from -
+				(tcb->sacked.size - tcp_sacked_below(&tcb->sacked, from));
+	}
+	return flight > left ? flight - left : 0;
+}
+
+/** Send [seq, ..) again, no further than `end`. @return false: no buffer */
+static bool resend(struct tcb *tcb, uint32_t seq, uint32_t end, int64_t now_ns)
+{
+	uint32_t data_end = tcp_tcb_fin_seq(tcb);
+	uint32_t size = (tcp_seq_lt(data_end, end) ? data_end : end) - seq;
+	uint8_t flags = 0;
+	int64_t sent;
+
+	size = MIN(size, (uint32_t)tcb->snd_mss);
+	if (tcp_seq_lt(data_end, end) && seq + size == data_end)
+		flags = TCP_FIN;
+	sent = send_segment(tcb, seq, size, flags, now_ns);
+	if (sent < 0)
+		return false;
+	tcp_tcb_count(tcb, COUNTER_TCP_RETRANSMITS);
+	tcb->timed_ns = 0;
+	tcb->resend_next = seq + (uint32_t)sent;
+	if (tcb->resend_next == data_end && flags != 0)
+		tcb->resend_next++;
+	return true;
+}
+
+/** Fast recovery: the first segment at once, further holes as the window allows. */
+static bool send_holes(struct tcb *tcb, int64_t now_ns)
+{
+	uint32_t high = tcp_sacked_high(&tcb->sacked, tcb->snd_una);
+
+	if (tcb->must_resend) {
+		uint32_t end = tcp_sacked_next(&tcb->sacked, tcb->snd_una, tcb->snd_nxt);
+
+		if (tcp_seq_leq(tcb->resend_next, tcb->snd_una) &&
+		    !resend(tcb, tcb->snd_una, end, now_ns))
+			return false;
+		tcb->must_resend = false;
+	}
+	for (uint32_t i = 0; i < SEGMENTS_PER_FLUSH; i++) {
+		uint32_t seq = tcp_seq_max(tcb->resend_next, tcb->snd_una);
+
+		seq = tcp_sacked_skip(&tcb->sacked, seq);
+		if (!tcp_seq_lt(seq, high) || in_flight(tcb) + tcb->snd_mss > tcb->cc.window)
+			break;
+		if (!resend(tcb, seq, tcp_sacked_next(&tcb->sacked, seq, high), now_ns))
+			return false;
+	}
+	return true;
+}
+
+enum next { NEXT_NOTHING, NEXT_WINDOW, NEXT_SEND };
+
+/** What follows snd_nxt? @param[out] ret_size  payload of it */
+static enum next next_segment(const struct tcb *tcb, uint32_t *ret_size)
+{
+	uint32_t out = tcb->snd_nxt - tcb->snd_una;
+	uint64_t unsent = tcb->queued > out ? tcb->queued - out : 0;
+	uint32_t window = tcb->snd_wnd > out ? tcb->snd_wnd - out : 0;
+	uint32_t flight = in_flight(tcb);
+	uint32_t size = (uint32_t)MIN(unsent, (uint64_t)tcb->snd_mss);
+
+	if (unsent == 0 && (!tcb->is_shut || tcb->fin_acked || out > tcb->queued))
+		return NEXT_NOTHING;
+	if (size > 0 && window < size) {
+		/* Sender's silly window avoidance (RFC 9293 section 3.8.6.2.1) */
+		if (window == 0 || (window < tcb->snd_wnd_max / 2 && window < tcb->snd_mss))
+			return NEXT_WINDOW;
+		size = window;
+	}
+	if (flight > 0 && flight + size > tcb->cc.window)
+		return NEXT_NOTHING;                /* acknowledgements are on their way */
+	if (tcp_seq_lt(tcb->snd_nxt, tcb->snd_max)) /* stop where the peer has bytes already */
+		size = MIN(size, tcp_sacked_next(&tcb->sacked, tcb->snd_nxt, tcb->snd_nxt + size) -
+					 tcb->snd_nxt);
+	*ret_size = size;
+	return NEXT_SEND;
+}
+
+/** Send from snd_nxt, new data or all again after a timeout. @return false: more could go */
+static bool send_queue(struct tcb *tcb, int64_t now_ns)
+{
+	for (uint32_t i = 0; i < SEGMENTS_PER_FLUSH; i++) {
+		uint32_t size;
+		uint8_t flags = 0;
+		bool is_new, has_fin;
+		int64_t sent;
+		enum next next;
+
+		tcb->snd_nxt = tcp_sacked_skip(&tcb->sacked, tcb->snd_nxt);
+		next = next_segment(tcb, &size);
+		if (next == NEXT_WINDOW && !tcp_timer_is_set(tcb, TCP_TIMER_RETRANSMIT) &&
+		    !tcp_timer_is_set(tcb, TCP_TIMER_PERSIST))
+			tcp_timer_set(tcb, TCP_TIMER_PERSIST,
+				      now_ns + tcp_rtt_timeout_ns(&tcb->rtt));
+		if (next != NEXT_SEND)
+			return true;
+		if (tcb->snd_nxt - tcb->snd_una + size == tcb->queued)
+			flags = tcb->is_shut ? TCP_PSH | TCP_FIN : TCP_PSH;
+		if (size == 0)
+			flags = TCP_FIN;
+		is_new = !tcp_seq_lt(tcb->snd_nxt, tcb->snd_max);
+		sent = send_segment(tcb, tcb->snd_nxt, size, flags, now_ns);
+		if (sent < 0)
+			return true; /* a timer tries again */
+		has_fin = (flags & TCP_FIN) != 0 && (uint32_t)sent == size;
+		if (!is_new)
+			tcp_tcb_count(tcb, COUNTER_TCP_RETRANSMITS);
+		tcb->snd_nxt += (uint32_t)sent + has_fin;
+		tcb->snd_max = tcp_seq_max(tcb->snd_max, tcb->snd_nxt);
+		if (is_new && tcb->timed_ns == 0) {
+			tcb->timed_ns = now_ns;
+			tcb->timed_seq = tcb->snd_nxt;
+		}
+		tcp_timer_clear(tcb, TCP_TIMER_PERSIST);
+		tcp_timer_retransmit(tcb, now_ns, false);
+	}
+	return false;
+}
+
+static bool may_send_data(const struct tcb *tcb)
+{
+	return tcb->state == TCP_STATE_ESTABLISHED || tcb->state == TCP_STATE_CLOSE_WAIT ||
+	       tcb->state == TCP_STATE_FIN_WAIT_1 || tcb->state == TCP_STATE_CLOSING ||
+	       tcb->state == TCP_STATE_LAST_ACK;
+}
+
+void tcp_output_flush(struct tcb *tcb, int64_t now_ns)
+{
+	if (tcb->state <= TCP_STATE_SYN_RECEIVED)
+		return;
+	tcp_timer_clear(tcb, TCP_TIMER_SEND);
+	if (may_send_data(tcb)) {
+		bool has_buffers = true;
+
+		if (tcb->snd_una == tcb->snd_max && tcb->sent_ns != 0 &&
+		    now_ns - tcb->sent_ns > tcp_rtt_timeout_ns(&tcb->rtt))
+			tcp_cc_on_idle(&tcb->cc);
+		if (tcb->recovery == TCP_RECOVERY_FAST)
+			has_buffers = send_holes(tcb, now_ns);
+		if (has_buffers && !send_queue(tcb, now_ns))
+			tcp_tcb_dirty(tcb);
+	}
+	if (tcb->rcv_nxt - tcb->rcv_acked >= 2U * tcb->rcv_mss)
+		tcb->ack_now = true;
+	if (tcb->ack_now || tcp_output_wants_update(tcb))
+		tcp_output_ack(tcb, now_ns);
+	else if (tcb->rcv_nxt != tcb->rcv_acked && !tcp_timer_is_set(tcb, TCP_TIMER_ACK))
+		tcp_timer_set(tcb, TCP_TIMER_ACK, now_ns + TCP_DELAYED_ACK_NS);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/tcp/tcp_packet.h"
+
+#include <string.h>
+
+#include "base/bytes.h"
+
+#include "dataplane/core/hot.h"
+
+int tcp_packet_parse(const struct tcp_segment_in *segment, struct tcp_packet *ret_packet)
+{
+	const uint8_t *header = segment->bytes;
+	struct tcp_packet packet = { 0 };
+	uint32_t header_size;
+	int error;
+
+	if (segment->size < TCP_HEADER_SIZE)
+		return ERR_TRUNCATED;
+	header_size = (uint32_t)(header[12] >> 4) * 4;
+	if (header_size < TCP_HEADER_SIZE)
+		return ERR_MALFORMED;
+	if (header_size > segment->size)
+		return ERR_TRUNCATED;
+	packet.tuple = (struct tcp_tuple){
+		.local_address = segment->destination_address,
+		.peer_address = segment->source_address,
+		.local_port = bytes_load_u16(header + 2),
+		.peer_port = bytes_load_u16(header),
+	};
+	packet.seq = bytes_load_u32(header + 4);
+	packet.ack = bytes_load_u32(header + 8);
+	packet.flags = header[13] & 0x3f;
+	packet.window = bytes_load_u16(header + 14);
+	packet.bytes = header + header_size;
+	packet.size = segment->size - header_size;
+	packet.buffer = segment->buffer;
+	error = tcp_options_parse(header + TCP_HEADER_SIZE, header_size - TCP_HEADER_SIZE,
+				  &packet.options);
+	if (error != 0)
+		return error;
+	*ret_packet = packet;
+	return 0;
+}
+
+void tcp_packet_build(const struct tcp_packet *packet, struct tcp_segment_out *segment)
+{
+	uint8_t *header = segment->header;
+	size_t options_size;
+
+	segment->tuple = packet->tuple;
+	bytes_store_u16(header, packet->tuple.local_port);
+	bytes_store_u16(header + 2, packet->tuple.peer_port);
+	bytes_store_u32(header + 4, packet->seq);
+	bytes_store_u32(header + 8, packet->ack);
+	header[13] = packet->flags;
+	bytes_store_u16(header + 14, packet->window);
+	memset(header + 16, 0, 4); /* checksum, urgent pointer */
+	options_size = tcp_options_build(header + TCP_HEADER_SIZE, &packet->options);
+	segment->header_size = (uint16_t)(TCP_HEADER_SIZE + options_size);
+	header[12] = (uint8_t)(segment->header_size / 4 << 4);
+}

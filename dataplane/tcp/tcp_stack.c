@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+
+#include "dataplane/tcp/tcp_tcb.h"
+#include "dataplane/tcp/tcp_timer.h"
+#include "dataplane/tcp/tcp_timewait.h"
+
+#define PIECES_SHARE 4   /* one connection may hold a quarter of all pieces */
+#define PIECES_FLOOR 16U /* but at least these, if there are so many */
+
+static void init_pools(struct tcp_stack *stack)
+{
+	list_init(&stack->spare);
+	list_init(&stack->dead);
+	list_init(&stack->dirty);
+	list_init(&stack->embryos);
+	list_init(&stack->timewaits);
+	list_init(&stack->timewaits_spare);
+	for (uint32_t i = 0; i < stack->config.connections_max; i++) {
+		list_init(&stack->tcbs[i].link);
+		list_push_back(&stack->spare, &stack->tcbs[i].link);
+	}
+	for (uint32_t i = 0; i < stack->timewait_max; i++) {
+		list_init(&stack->timewait_nodes[i].link);
+		list_push_back(&stack->timewaits_spare, &stack->timewait_nodes[i].link);
+	}
+	tcp_ranges_pool_init(&stack->pieces, stack->piece_nodes, stack->config.held_pieces_max,
+			     stack->ops.release, stack->ctx);
+}
+
+static bool is_valid(const struct tcp_config *config)
+{
+	return config->connections_max > 0 && config->connections_max < UINT32_MAX / 8 &&
+	       config->mss >= TCP_PEER_MSS_MIN && config->window_max > 0 &&
+	       config->window_max <= 1U << 30 && config->syn_backlog_max > 0 &&
+	       config->rto_min_ms > 0;
+}
+
+struct tcp_stack *tcp_stack_new(const struct tcp_config *config, const struct tcp_ops *ops,
+				void *ctx, struct counters *counters, int64_t now_ns)
+{
+	struct tcp_stack *stack = calloc(1, sizeof(*stack));
+	uint32_t slot_count = 16;
+
+	CHECK(is_valid(config));
+	if (stack == NULL)
+		return NULL;
+	stack->config = *config;
+	stack->ops = *ops;
+	stack->ctx = ctx;
+	stack->counters = counters;
+	stack->now_ns = now_ns;
+	stack->timewait_max = config->connections_max;
+	stack->pieces_max =
+		MIN(MAX(config->held_pieces_max / PIECES_SHARE, PIECES_FLOOR), TCP_PIECES_MAX);
+	while (slot_count / 2 < config->connections_max + stack->timewait_max)
+		slot_count *= 2;
+	stack->tcbs = calloc(config->connections_max, sizeof(*stack->tcbs));
+	stack->timewait_nodes = calloc(stack->timewait_max, sizeof(*stack->timewait_nodes));
+	stack->piece_nodes = calloc(MAX(config->held_pieces_max, 1U), sizeof(*stack->piece_nodes));
+	stack->slots = calloc(slot_count, sizeof(*stack->slots));
+	if (stack->tcbs == NULL || stack->timewait_nodes == NULL || stack->piece_nodes == NULL ||
+	    stack->slots == NULL) {
+		tcp_stack_free(stack);
+		return NULL;
+	}
+	init_pools(stack);
+	tcp_table_init(&stack->table, stack->slots, slot_count, &config->secret);
+	timers_init(&stack->timers);
+	timer_init(&stack->timewait_timer, tcp_timewait_run);
+	stack->challenges.prng.state = config->secret.k0;
+	stack->resets.prng.state = config->secret.k1;
+	return stack;
+}
+
+void tcp_stack_free(struct tcp_stack *stack)
+{
+	if (stack == NULL)
+		return;
+	for (uint32_t i = 0; stack->tcbs != NULL && i < stack->config.connections_max; i++)
+		if (stack->tcbs[i].state != TCP_STATE_CLOSED)
+			tcp_ranges_clear(&stack->tcbs[i].ranges, &stack->pieces);
+	free(stack->slots);
+	free(stack->piece_nodes);
+	free(stack->timewait_nodes);
+	free(stack->tcbs);
+	free(stack);
+}

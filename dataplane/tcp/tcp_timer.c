@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/tcp/tcp_timer.h"
+
+#include "dataplane/tcp/tcp_output.h"
+
+#include "dataplane/core/hot.h"
+
+void tcp_timer_set(struct tcb *tcb, enum tcp_timer_kind kind, int64_t due_ns)
+{
+	CHECK(due_ns > 0);
+	tcb->deadline_ns[kind] = due_ns;
+	if (!timer_is_armed(&tcb->timer) || due_ns < tcb->timer.due_ns)
+		timer_arm(&tcb->stack->timers, &tcb->timer, due_ns);
+}
+
+void tcp_timer_retransmit(struct tcb *tcb, int64_t now_ns, bool restart)
+{
+	if (tcb->snd_una == tcb->snd_max)
+		tcp_timer_clear(tcb, TCP_TIMER_RETRANSMIT);
+	else if (restart || !tcp_timer_is_set(tcb, TCP_TIMER_RETRANSMIT))
+		tcp_timer_set(tcb, TCP_TIMER_RETRANSMIT, now_ns + tcp_rtt_timeout_ns(&tcb->rtt));
+}
+
+static void on_flush(struct tcb *tcb, enum tcp_timer_kind kind)
+{
+	if (kind == TCP_TIMER_ACK && tcb->rcv_acked != tcb->rcv_nxt)
+		tcb->ack_now = true;
+	tcp_tcb_dirty(tcb);
+}
+
+/** Nothing can be sent through a shut window but one byte, for ever while the peer answers. */
+static void probe_window(struct tcb *tcb, int64_t now_ns)
+{
+	if (tcb->retries >= TCP_RETRIES_MAX) {
+		tcp_tcb_close(tcb, TCP_CLOSED_TIMEOUT);
+		return;
+	}
+	tcb->retries++;
+	tcp_rtt_back_off(&tcb->rtt);
+	tcp_tcb_count(tcb, COUNTER_TCP_WINDOW_PROBES);
+	tcp_output_window_probe(tcb, now_ns);
+	tcp_timer_clear(tcb, TCP_TIMER_RETRANSMIT);
+	tcp_timer_set(tcb, TCP_TIMER_PERSIST, now_ns + tcp_rtt_timeout_ns(&tcb->rtt));
+}
+
+static void on_handshake_timeout(struct tcb *tcb, int64_t now_ns)
+{
+	if (tcb->retries >= TCP_SYN_RETRIES_MAX) {
+		tcp_tcb_count(tcb, COUNTER_TCP_TIMEOUTS);
+		tcp_tcb_close(tcb, TCP_CLOSED_TIMEOUT);
+		return;
+	}
+	tcb->retries++;
+	tcb->timed_ns = 0;
+	tcp_rtt_back_off(&tcb->rtt);
+	tcp_tcb_count(tcb, COUNTER_TCP_RETRANSMITS);
+	tcp_output_syn(tcb, now_ns);
+	tcp_timer_retransmit(tcb, now_ns, true);
+}
+
+/** RFC 6298 section 5.4 to 5.6: go back to the oldest unacknowledged byte, one segment at first. */
+static void on_retransmit(struct tcb *tcb, int64_t now_ns)
+{
+	if (tcb->snd_una == tcb->snd_max)
+		return;
+	if (tcb->state == TCP_STATE_SYN_SENT || tcb->state == TCP_STATE_SYN_RECEIVED) {
+		on_handshake_timeout(tcb, now_ns);
+		return;
+	}
+	if (tcb->snd_wnd == 0 && tcb->queued > 0) {
+		/* The window was shut with bytes out: they are not lost but unwelcome. */
+		tcb->snd_nxt = tcb->snd_una;
+		tcb->recovery = TCP_RECOVERY_NONE;
+		tcb->sacked.count = tcb->sacked.size = 0;
+		probe_window(tcb, now_ns);
+		return;
+	}
+	if (tcb->retries >= TCP_RETRIES_MAX) {
+		tcp_tcb_count(tcb, COUNTER_TCP_TIMEOUTS);
+		tcp_tcb_close(tcb, TCP_CLOSED_TIMEOUT);
+		return;
+	}
+	tcp_cc_on_timeout(&tcb->cc, tcb->snd_max - tcb->snd_una, tcb->retries == 0);
+	tcb->retries++;
+	tcp_rtt_back_off(&tcb->rtt);
+	tcp_tcb_count(tcb, COUNTER_TCP_RTO);
+	tcb->recovery = TCP_RECOVERY_LOSS;
+	tcb->recover = tcb->snd_max;
+	tcb->snd_nxt = tcb->snd_una;
+	tcb->duplicate_acks = tcb->duplicate_size = 0;
+	tcb->timed_ns = 0;
+	/* The receiver may have dropped what it reported (RFC 2018 section 8). */
+	tcb->sacked.count = tcb->sacked.size = 0;
+	tcp_timer_retransmit(tcb, now_ns, true);
+	tcp_tcb_dirty(tcb);
+}
+
+/** RFC 1122 4.2.3.6; in FIN-WAIT-2 also without being configured, since nothing else ends it. */
+static void on_idle(struct tcb *tcb, int64_t now_ns)
+{
+	int64_t idle_ns = tcb->stack->config.keepalive_ms * NS_PER_MS;
+
+	if (idle_ns == 0)
+		idle_ns = TCP_FIN_WAIT_IDLE_NS;
+	if (tcb->heard_ns + idle_ns > now_ns) {
+		tcp_timer_set(tcb, TCP_TIMER_IDLE, tcb->heard_ns + idle_ns);
+		return;
+	}
+	tcp_timer_set(tcb, TCP_TIMER_IDLE, now_ns + MIN(idle_ns, TCP_KEEPALIVE_PROBE_NS));
+	if (tcb->snd_una != tcb->snd_max || tcp_timer_is_set(tcb, TCP_TIMER_PERSIST))
+		return; /* those timers find out */
+	if (tcb->stack->config.keepalive_ms == 0 && tcb->state != TCP_STATE_FIN_WAIT_2)
+		return;
+	if (tcb->retries >= TCP_KEEPALIVE_PROBES) {
+		tcp_tcb_count(tcb, COUNTER_TCP_TIMEOUTS);
+		tcp_output_reset(tcb, now_ns);
+		tcp_tcb_close(tcb, TCP_CLOSED_TIMEOUT);
+		return;
+	}
+	tcb->retries++;
+	tcp_tcb_count(tcb, COUNTER_TCP_KEEPALIVE_PROBES);
+	tcp_output_keepalive(tcb, now_ns);
+}
+
+static void run_one(struct tcb *tcb, enum tcp_timer_kind kind, int64_t now_ns)
+{
+	tcp_timer_clear(tcb, kind);
+	switch (kind) {
+	case TCP_TIMER_ACK:
+	case TCP_TIMER_SEND:
+		on_flush(tcb, kind);
+		break;
+	case TCP_TIMER_RETRANSMIT:
+		on_retransmit(tcb, now_ns);
+		break;
+	case TCP_TIMER_PERSIST:
+		probe_window(tcb, now_ns);
+		break;
+	case TCP_TIMER_IDLE:
+		on_idle(tcb, now_ns);
+		break;
+	case TCP_TIMER_COUNT:
+		WRONG("no such timer");
+	}
+}
+
+void tcp_timer_run(struct timer *timer, int64_t now_ns)
+{
+	struct tcb *tcb = CONTAINER_OF(timer, struct tcb, timer);
+	int64_t next_ns = INT64_MAX;
+
+	for (unsigned kind = 0; kind < TCP_TIMER_COUNT; kind++) {
+		if (tcb->deadline_ns[kind] != 0 && tcb->deadline_ns[kind] <= now_ns)
+			run_one(tcb, kind, now_ns);
+		if (tcb->state == TCP_STATE_CLOSED)
+			return;
+	}
+	for (unsigned kind = 0; kind < TCP_TIMER_COUNT; kind++)
+		if (tcb->deadline_ns[kind] != 0)
+			next_ns = MIN(next_ns, tcb->deadline_ns[kind]);
+	if (next_ns != INT64_MAX)
+		timer_arm(&tcb->stack->timers, timer, next_ns);
+}

@@ -27,21 +27,27 @@
 struct core;
 struct channel;
 
-/** One core's rings of one connection: made by the server, the core's from install to released. */
+/**
+ * One core's rings of one connection. Life: install > in use > let go (dropped by the server,
+ * replaced or broken) > drop seen and its poll ended > released. The server always sends drop, once.
+ */
 struct channel_port {
-	struct mesh_item install;  /* server > core */
-	struct mesh_item drop;     /* server > core, after install: the connection is gone */
-	struct mesh_item released; /* core > server: the core let go, once per port */
+	struct mesh_item install; /* server > core */
+	struct mesh_item drop;    /* server > core, after install: the connection is gone */
+	struct mesh_item
+		broken; /* core > server: the rings break the format, close the connection */
+	struct mesh_item released; /* core > server: the core is done with it */
 	struct bytering *commands;
 	struct bytering *upcalls;
 	int wake_fd;    /* eventfd that control writes after commands */
 	int control_fd; /* eventfd that wakes control */
-	/* core's */
+	void *link;     /* the server's */
+	/* the core's */
+	struct core *core;
 	struct uring_event wake;
 	bool is_armed;
-	bool is_dropped;
-	struct core *core;
-	void *server; /* struct channel_link */
+	bool is_let_go;
+	bool is_drop_seen;
 };
 
 /** A COMMAND_SNAPSHOT on its way to the housekeeper and back. */

@@ -3,7 +3,8 @@
  * @file
  * The unix socket that control connects to, and the rings it brings (command.h says what is sent).
  *
- * Context: housekeeper thread; never blocks. Memory: one mapping per connection, two at most.
+ * Context: housekeeper thread; never blocks. Memory: one mapping per
+ * connection, CHANNEL_SERVER_LINKS_MAX at most; more connections wait.
  */
 #pragma once
 
@@ -26,7 +27,8 @@ NODISCARD int channel_server_open(const struct channel_server_args *args,
 /** After the cores stopped; removes the socket file. NULL is accepted. */
 void channel_server_close(struct channel_server *server);
 
-#define CHANNEL_SERVER_FDS 2
+#define CHANNEL_SERVER_FDS       3
+#define CHANNEL_SERVER_LINKS_MAX 3
 struct pollfd;
 
 /** Fill [CHANNEL_SERVER_FDS] descriptors to wait for; unused ones have fd -1. */

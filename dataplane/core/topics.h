@@ -36,10 +36,11 @@ struct partition {
 	struct list blocked; /* owning core only: appends waiting for ring memory */
 	struct list dirty;   /* owning core only: linked in core->dirty while it wants a flush */
 	struct partition_cell *cell;
-	struct mesh_item housekeep; /* owner > housekeeper: seglog_housekeep() wanted */
-	bool housekeep_queued;      /* owning core only */
-	struct seglog *opened;      /* housekeeper only: the log, from open to close */
-	bool is_swept;              /* housekeeper only: mark of a walk over all partitions */
+	struct mesh_item housekeep; /* owner > housekeeper > owner: seglog_housekeep() wanted */
+	void (*housekept)(void *core, struct mesh_item *housekeep); /* its way back */
+	bool housekeep_queued;                                      /* owning core only */
+	struct seglog *opened; /* housekeeper only: the log, from open to close */
+	bool is_swept;         /* housekeeper only: mark of a walk over all partitions */
 };
 
 struct topic {

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dataplane/core/core.h"
+
+#include <poll.h>
+#include <sched.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+#include "dataplane/core/channel.h"
+#include "dataplane/core/housekeeper.h"
+#include "dataplane/core/partition.h"
+#include "dataplane/core/sessions.h"
+#include "dataplane/core/wireport.h"
+#include "dataplane/sock/sock.h"
+
+#include "dataplane/core/hot.h"
+
+#define MESH_PER_TURN_MAX     256
+#define COMMANDS_PER_TURN_MAX 64
+#define TIMERS_PER_TURN_MAX   256
+#define STALL_NS              NS_PER_MS
+#define SLEEP_NS_MAX          NS_PER_S
+/* A port without a descriptor has to be looked at; shorter sleeps cost more than they save. */
+#define SLEEP_NS_BLIND (100 * NS_PER_US)
+
+/* Start the commits of this turn: each log gathers what came in since its last one. */
+static uint32_t flush_dirty(struct core *core)
+{
+	uint32_t count = 0;
+
+	LIST_EACH_SAFE(&core->dirty, node)
+	{
+		struct partition *partition = LIST_ENTRY(node, struct partition, dirty);
+
+		count++;
+		/* True: the submission queue is full, which uring_poll() is about to end. */
+		if (partition->log == NULL || !seglog_flush(partition->log))
+			list_remove(node);
+	}
+	return count;
+}
+
+static void reply(struct core *core, struct core_item *item)
+{
+	item->item.run = item->reply;
+	mesh_send(core->mesh, core->index, core->count, &item->item);
+}
+
+/* Logs whose detaching waits for operations in flight. */
+static void continue_detaching(struct core *core)
+{
+	LIST_EACH_SAFE(&core->detaching, node)
+	{
+		struct core_item *item = LIST_ENTRY(node, struct core_item, node);
+
+		if (!seglog_detach(item->log))
+			continue;
+		list_remove(node);
+		reply(core, item);
+	}
+}
+
+static void continue_stopping(struct core *core)
+{
+	bool is_done = core->sock == NULL || sock_stop(core->sock);
+
+	if (core->wireport != NULL)
+		is_done = wireport_stop(core->wireport, core->now_ns) && is_done;
+	if (!is_done || core->stop_item == NULL)
+		return;
+	reply(core, core->stop_item);
+	core->stop_item = NULL;
+}
+
+static void on_wake(struct uring_event *event, int32_t result, uint32_t flags)
+{
+	(void)result;
+	(void)flags;
+	CONTAINER_OF(event, struct core_wake, event)->is_armed = false;
+}
+
+static bool arm(struct core *core, struct core_wake *wake, int fd)
+{
+	if (wake->is_armed)
+		return true;
+	wake->event.fn = on_wake;
+	wake->is_armed = uring_poll_add(core->uring, fd, POLLIN, &wake->event) == 0;
+	return wake->is_armed;
+}
+
+/* @return how long nothing is due; 0: something is due now */
+static int64_t sleep_time(const struct core *core, bool is_blind)
+{
+	int64_t next_ns = timers_next_ns(&core->timers);
+	int64_t sleep_ns;
+
+	if (core->wireport != NULL)
+		next_ns = MIN(next_ns, wireport_next_ns(core->wireport));
+	if (next_ns <= core->now_ns)
+		return 0;
+	sleep_ns = MIN(next_ns - core->now_ns, SLEEP_NS_MAX);
+	return is_blind ? MIN(sleep_ns, SLEEP_NS_BLIND) : sleep_ns;
+}
+
+/* Sleep until one of the descriptors, a completion or the next timer. */
+static void sleep_on_descriptors(struct core *core)
+{
+	int port_fd = core->wireport != NULL ? wireport_wait_fd(core->wireport) : -1;
+	bool is_blind = (core->wireport != NULL && port_fd < 0) || core->is_stopping ||
+			!list_is_empty(&core->detaching);
+	int64_t sleep_ns = sleep_time(core, is_blind);
+	int64_t begin_ns;
+
+	if (sleep_ns == 0 || !list_is_empty(&core->dirty) ||
+	    (core->sock != NULL && sock_is_ready(core->sock)))
+		return;
+	if (!arm(core, &core->mesh_wake, mesh_wait_fd(core->mesh, core->index)) ||
+	    (port_fd >= 0 && !arm(core, &core->port_wake, port_fd)) || !channel_sleep_begin(core))
+		return;
+	if (!mesh_sleep_begin(core->mesh, core->index))
+		return;
+	begin_ns = clock_now_ns();
+	(void)uring_wait(core->uring, sleep_ns);
+	mesh_sleep_end(core->mesh, core->index);
+	core->now_ns = clock_now_ns();
+	counters_add(core->counters, COUNTER_CORE_SLEEP_NS, (uint64_t)(core->now_ns - begin_ns));
+}
+
+/*
+ * A turn found nothing to do. The core spins for a while, because the next packet is likely near,
+ * then sleeps. While disk operations are in flight it yields its CPU in each turn: a completion may
+ * need a kernel thread bound to this CPU, which a spinning thread keeps waiting for a whole tick.
+ */
+static void idle(struct core *core)
+{
+	bool is_disk_busy = uring_disk_in_flight(core->uring) > 0;
+
+	if (core->idle_since_ns == 0)
+		core->idle_since_ns = core->now_ns;
+	if (is_disk_busy)
+		(void)sched_yield();
+	if (core->is_idle_busy ||
+	    core->now_ns - core->idle_since_ns < core->config->idle_spin_us * NS_PER_US)
+		return;
+	sleep_on_descriptors(core);
+}
+
+/* Time since the last turn began belongs to that turn: busy or idle, and a stall when long. */
+static void track(struct core *core, uint32_t work)
+{
+	int64_t now_ns = clock_now_ns();
+	uint64_t spent_ns = (uint64_t)(now_ns - core->now_ns);
+
+	counters_inc(core->counters, COUNTER_CORE_CYCLES);
+	counters_add(core->counters, work > 0 ? COUNTER_CORE_BUSY_NS : COUNTER_CORE_IDLE_NS,
+		     spent_ns);
+	if (spent_ns > (uint64_t)STALL_NS)
+		counters_inc(core->counters, COUNTER_CORE_STALLS);
+	core->now_ns = now_ns;
+}
+
+void core_run(struct core *core)
+{
+	core->is_idle_busy = strcmp(core->config->idle_mode, "busy") == 0;
+	core->now_ns = clock_now_ns();
+	while (!core->stop) { /* one turn; every call is bounded and returns the work it did */
+		uint32_t work = 0;
+
+		core->now_ms = clock_wall_ms();
+		work += mesh_poll(core->mesh, core->index, MESH_PER_TURN_MAX);
+		work += channel_poll(core, COMMANDS_PER_TURN_MAX);
+		if (core->wireport != NULL)
+			work += wireport_poll(core->wireport, core->now_ns);
+		if (core->sock != NULL)
+			work += sock_poll(core->sock, core->now_ns);
+		work += timers_run(&core->timers, core->now_ns, TIMERS_PER_TURN_MAX);
+		work += sessions_turn_end(core);
+		work += flush_dirty(core);
+		work += uring_poll(core->uring); /* submits; runs completions: acks, readiness */
+		channel_flush(core);
+		if (!list_is_empty(&core->detaching))
+			continue_detaching(core);
+		if (core->is_stopping)
+			continue_stopping(core);
+		track(core, work);
+		if (work == 0)
+			idle(core);
+		else
+			core->idle_since_ns = 0;
+	}
+}
+
+void core_on_topics(void *context, struct mesh_item *mesh_item)
+{
+	struct core *core = context;
+	struct core_item *item = CONTAINER_OF(mesh_item, struct core_item, item);
+
+	core->topics = item->topics != NULL ? item->topics : core->topics_empty;
+	reply(core, item);
+}
+
+static void on_housekept(void *context, struct mesh_item *mesh_item)
+{
+	struct core *core = context;
+	struct partition *partition = CONTAINER_OF(mesh_item, struct partition, housekeep);
+
+	partition->housekeep_queued = false;
+	if (partition->log != NULL)
+		core_mark_dirty(core, partition);
+}
+
+static void on_housekeep(void *context, struct seglog *log)
+{
+	struct core *core = context;
+	struct partition *partition = seglog_owner(log);
+
+	if (partition->housekeep_queued)
+		return;
+	partition->housekeep_queued = true;
+	partition->housekeep.run = housekeeper_on_wanted;
+	partition->housekept = on_housekept;
+	mesh_send(core->mesh, core->index, core->count, &partition->housekeep);
+}
+
+void core_on_attach(void *context, struct mesh_item *mesh_item)
+{
+	struct core *core = context;
+	struct core_item *item = CONTAINER_OF(mesh_item, struct core_item, item);
+	const struct seglog_core seglog_core = {
+		.chunks = core->chunks,
+		.uring = core->uring,
+		.counters = core->counters,
+		.flush_ns = core->flush_ns,
+		.ctx = core,
+		.on_durable = partition_on_durable,
+		.on_housekeep = on_housekeep,
+	};
+
+	CHECK(item->partition->owner == core->index);
+	CHECK(item->partition->log == NULL);
+	core->seglog_core = seglog_core;
+	item->error = seglog_attach(item->log, &core->seglog_core, item->partition);
+	if (item->error == 0)
+		item->partition->log = item->log;
+	reply(core, item);
+}
+
+void core_on_detach(void *context, struct mesh_item *mesh_item)
+{
+	struct core *core = context;
+	struct core_item *item = CONTAINER_OF(mesh_item, struct core_item, item);
+	struct partition *partition = item->partition;
+
+	item->log = partition->log;
+	item->error = 0;
+	if (partition->log == NULL) {
+		reply(core, item);
+		return;
+	}
+	partition_on_detach(core, partition);
+	partition->log = NULL;
+	list_remove(&partition->dirty);
+	list_push_back(&core->detaching, &item->node);
+}
+
+void core_on_configure(void *context, struct mesh_item *mesh_item)
+{
+	struct core *core = context;
+	struct core_item *item = CONTAINER_OF(mesh_item, struct core_item, item);
+
+	if (item->partition->log != NULL)
+		seglog_configure(item->partition->log, &item->settings);
+	reply(core, item);
+}
+
+void core_on_stop_transports(void *context, struct mesh_item *mesh_item)
+{
+	struct core *core = context;
+
+	core->is_stopping = true;
+	core->stop_item = CONTAINER_OF(mesh_item, struct core_item, item);
+}
+
+void core_on_stop(void *context, struct mesh_item *mesh_item)
+{
+	struct core *core = context;
+
+	(void)mesh_item;
+	core->stop = true;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file
+ * Inside of the kernel-socket transport, shared by sock.c (every turn) and sock_new.c (set-up).
+ *
+ * Context: owning core. Memory: one block per core.
+ */
+#pragma once
+
+#include <sys/socket.h>
+
+#include "base/timers.h"
+#include "storage/uring.h"
+
+#include "dataplane/core/link.h"
+#include "dataplane/sock/sock.h"
+
+#define SOCK_RECEIVE_SIZE (32U * 1024)
+#define SOCK_IOVECS_MAX   32
+
+struct sock_conn {
+	struct link link;
+	struct sock *sock;
+	int fd;
+	struct uring_event readable; /* multishot poll */
+	struct uring_event sent;
+	struct timer linger; /* bounds the wait for a peer that does not read its last answer */
+	struct list node;    /* of sock->idle or sock->open */
+	struct list ready;   /* of sock->ready: to be visited by sock_poll() */
+	struct list to_send; /* of sock->to_send: output to be submitted */
+	struct msghdr message;
+	struct iovec iovecs[SOCK_IOVECS_MAX]; /* of the send in flight */
+	bool is_polling;                      /* `readable` is in flight */
+	bool is_sending;                      /* `sent` is in flight */
+	bool is_readable;                     /* the socket may hold bytes */
+	bool is_hung_up;    /* the peer's end was seen: receive until it is reached */
+	bool is_paused;     /* the session took less than it was given */
+	bool is_closing;    /* close once the output is sent */
+	bool is_aborting;   /* close now */
+	bool is_ending;     /* session gone; waiting for operations in flight */
+	bool is_cancelling; /* the cancel of `readable` is submitted */
+	uint32_t kept_at;   /* bytes received that the session did not take */
+	uint32_t kept_end;
+	uint8_t *kept; /* [SOCK_RECEIVE_SIZE] */
+};
+
+struct sock {
+	struct core *core;
+	int listen_fd;
+	uint16_t port;
+	struct uring_event accepted; /* multishot accept */
+	bool is_accepting;           /* `accepted` is in flight */
+	bool is_cancelling;
+	struct timer backoff; /* armed while accepting waits for descriptors */
+	bool is_stopping;
+	int64_t stop_ns; /* connections end then */
+	struct list idle, open, ready, to_send;
+	uint32_t open_count;
+	uint32_t connections_max;
+	struct sock_conn *connections;
+	uint8_t *kept;    /* [connections_max * SOCK_RECEIVE_SIZE], touched when used */
+	uint8_t *receive; /* [SOCK_RECEIVE_SIZE] */
+};
+
+void sock_on_linger(struct timer *timer, int64_t now_ns);
+void sock_on_backoff(struct timer *timer, int64_t now_ns);

@@ -403,9 +403,12 @@ void chunk_bind(struct chunk *chunk, const struct uuid *topic_id, uint32_t parti
 	CHECK_OBJ(chunk, CHUNK_MAGIC);
 	CHECK(chunk->refs > 0);
 	CHECK(chunk->on_evict == NULL);
-	/* Fences keep the order of chunk_dir.h: a kill in between leaves the entry without state. */
+	/*
+	 * The order of chunk_dir.h: a kill in between leaves the entry without state. A killed
+	 * thread's stores all arrive, so the compiler alone has to be held back.
+	 */
 	clear_entry(chunk);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	entry->unit = unit_of(chunk);
 	entry->size = chunk->size;
 	entry->bound = ++pool->bind_count;

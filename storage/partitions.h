@@ -40,9 +40,18 @@ struct partition_view {
 struct partitions;
 struct partition_cell;
 
-/** Create (dataplane: is_writer, truncating an old one) or map read-only. @return 0; -errno; ERR_UNSUPPORTED */
+/**
+ * Create (dataplane: is_writer, in the place of an old one) or map read-only.
+ *
+ * @return 0; -errno; ERR_UNSUPPORTED not a table of this version
+ */
 NODISCARD int partitions_open(const char *path, bool is_writer, struct partitions **ret_table);
+/** NULL is accepted. A writer's table is retired, and stays on the file system. */
 void partitions_close(struct partitions *table);
+DEFINE_CLEANUP(struct partitions, partitions_close);
+
+/** @return whether its writer has left or started anew: a reader should open the path again */
+bool partitions_is_retired(const struct partitions *table);
 
 /** @return a free cell, now carrying the name; NULL when the table is full. @context housekeeper */
 struct partition_cell *partitions_add(struct partitions *table, const struct partition_view *view);
@@ -52,7 +61,7 @@ void partitions_remove(struct partitions *table, struct partition_cell *cell);
 /** Publish positions; topic and partition stay. @context owning core */
 void partition_cell_write(struct partition_cell *cell, const struct partition_view *view);
 
-/** @return false when the cell is free */
+/** @return false when the cell is free, or its writer died in the middle of a write */
 bool partition_cell_read(const struct partition_cell *cell, struct partition_view *ret_view);
 
 /** @return cells to visit with partitions_at(), free ones included */
@@ -61,3 +70,16 @@ const struct partition_cell *partitions_at(const struct partitions *table, uint3
 /** @return 0; ERR_UNKNOWN */
 NODISCARD int partitions_find(const struct partitions *table, const struct uuid *topic_id,
 			      uint32_t partition, struct partition_view *ret_view);
+
+/* ---- leases: what a reader holds while it opens and reads files ---- */
+
+/**
+ * Take a lease for this process; a process may hold several. The lease of a dead process is void.
+ *
+ * @return slot >= 0; -ENFILE all are taken; -EACCES and other -errno: the leases cannot be written
+ */
+NODISCARD int partitions_lease_take(const struct partitions *table);
+void partitions_lease_release(const struct partitions *table, int slot);
+
+/** @return leases of living processes; those of dead ones are freed on the way. Not for a poll core. */
+uint32_t partitions_lease_count(const struct partitions *table);

@@ -6,8 +6,8 @@
  * log changed; the dataplane loads it at start and again when control says so, so it starts and
  * serves without control.
  *
- * Layout, little-endian machine order: header { magic, version, size, CRC-32C of the rest }, then the
- * fields below, each string as u16 length + bytes.
+ * Layout, numbers big-endian: header { magic, version, size, CRC-32C of all the rest }, then the
+ * fields below in their order, each string as u16 length + bytes.
  *
  * Context: cold path; an immutable value once built. Memory: one heap block per snapshot.
  * Limits: SNAPSHOT_TOPICS_MAX topics, SNAPSHOT_PARTITIONS_MAX partitions in all.
@@ -47,7 +47,11 @@ struct snapshot {
 	struct snapshot_topic *topics; /* sorted by name */
 };
 
-/** @return 0; -errno */
+/**
+ * Replace the file, durably.
+ *
+ * @return 0; -EINVAL a limit or an order of this header is broken; -errno
+ */
 NODISCARD int snapshot_save(const char *path, const struct snapshot *snapshot);
 /** @return 0; -ENOENT; ERR_CORRUPT; ERR_UNSUPPORTED; -errno. Caller frees with snapshot_free(). */
 NODISCARD int snapshot_load(const char *path, struct snapshot **ret_snapshot);

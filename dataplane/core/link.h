@@ -72,7 +72,10 @@ size_t session_input(struct session *session, const uint8_t *bytes, size_t size,
  */
 bool session_room(struct session *session, struct iovec *ret_room);
 
-/** [size] bytes were received into the room that session_room() gave last. */
+/**
+ * [size] bytes were received into the room that session_room() gave last; 0 gives it back unused. Until
+ * then (or session_close(), before which nothing may write there any more) the room stays reserved.
+ */
 void session_filled(struct session *session, size_t size, int64_t now_ns);
 
 /** @return credit for the receive window, bytes the session could take soon; 0 when it is blocked */

@@ -38,6 +38,7 @@ struct partition_op {
 	enum partition_op_kind kind;
 	struct partition *partition;
 	struct core *asker;
+	struct core *runner;     /* the owner's core, once it got there */
 	struct mesh_item item;   /* asker > owner > asker */
 	struct mesh_item cancel; /* PARTITION_WAIT: asker > owner > asker */
 	struct list node;        /* pool; then partition->blocked or partition->pending */

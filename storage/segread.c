@@ -254,7 +254,7 @@ static int walk(const struct seglog_cold *cold, uint32_t end, struct walk *ret_w
 
 		if (left < PEEK_SIZE) {
 			result.need = is_found ? 0 : BATCH_HEADER_SIZE;
-			result.is_over = pos >= cold->segment->durable;
+			result.is_over = !is_found && pos >= cold->segment->durable;
 			break;
 		}
 		if (!peek_decode(cold->chunk->mem + (pos - cold->read_pos), &peeked) ||

@@ -21,7 +21,8 @@
 #define FIXED_SIZE          64U /* of the fields before the topics */
 #define TOPIC_SIZE_MAX      (2U + SNAPSHOT_TOPIC_NAME_MAX + 96U) /* encoded */
 #define TOPIC_SIZE_MIN      (2U + 1U + 67U)
-#define FILE_SIZE_MAX       (HEADER_SIZE + FIXED_SIZE + SNAPSHOT_TOPICS_MAX * (size_t)TOPIC_SIZE_MAX)
+#define TOPICS_SIZE_MAX     (SNAPSHOT_TOPICS_MAX * (size_t)TOPIC_SIZE_MAX)
+#define FILE_SIZE_MAX       (HEADER_SIZE + FIXED_SIZE + TOPICS_SIZE_MAX)
 #define TOPIC_NAME_ALPHABET "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
 
 /* ---- what a snapshot must satisfy, both ways ---- */

@@ -33,7 +33,7 @@ static int setup(void **state)
 	temp_dir_make(bench.dir);
 	temp_dir_path(bench.dir, "ring", bench.path);
 	memset(bench.identity.directory_id.bytes, 7, UUID_SIZE);
-	strcpy(bench.identity.boot_id, "this boot");
+	(void)snprintf(bench.identity.boot_id, sizeof(bench.identity.boot_id), "this boot");
 	*state = &bench;
 	return chunk_pool_open(bench.path, POOL_SIZE, &bench.identity, &bench.pool);
 }

@@ -43,7 +43,7 @@ static int setup(void **state)
 	temp_dir_make(bench.dir);
 	temp_dir_path(bench.dir, "ring", bench.path);
 	memset(bench.identity.directory_id.bytes, 7, UUID_SIZE);
-	strcpy(bench.identity.boot_id, "this boot");
+	(void)snprintf(bench.identity.boot_id, sizeof(bench.identity.boot_id), "this boot");
 	bench.visits.stop_at = -1;
 	*state = &bench;
 	return 0;

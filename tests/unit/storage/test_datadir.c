@@ -102,7 +102,7 @@ static void test_datadir_keeps_its_identity(void **state)
 	assert_int_equal(st.st_mode & 07777, 0750);
 	assert_true(datadir_free_size(datadir) > 0);
 	uuid_format(&datadir->directory_id, directory_id);
-	strcpy(cluster_id, datadir->cluster_id);
+	(void)snprintf(cluster_id, sizeof(cluster_id), "%s", datadir->cluster_id);
 	(void)snprintf(want, sizeof(want), "version=1\ncluster.id=%s\nnode.id=1\ndirectory.id=%s\n",
 		       cluster_id, directory_id);
 	get_file(bench, "log/meta.properties", text, sizeof(text));

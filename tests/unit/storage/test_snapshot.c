@@ -32,7 +32,7 @@ static int setup(void **state)
 	for (uint32_t i = 0; i < 3; i++) {
 		struct snapshot_topic *topic = &bench.topics[i];
 
-		strcpy(topic->name, names[i]);
+		(void)snprintf(topic->name, sizeof(topic->name), "%s", names[i]);
 		memset(topic->id.bytes, (int)i + 1, UUID_SIZE);
 		topic->partition_count = (int32_t)(4 + i);
 		topic->leader_epoch = (int32_t)i;
@@ -46,7 +46,8 @@ static int setup(void **state)
 		topic->is_compacted = i == 0;
 	}
 	bench.snapshot.generation = 12345678901234;
-	strcpy(bench.snapshot.cluster_id, "AAAAAAAAAAAAAAAAAAAAAQ");
+	(void)snprintf(bench.snapshot.cluster_id, sizeof(bench.snapshot.cluster_id), "%s",
+		       "AAAAAAAAAAAAAAAAAAAAAQ");
 	bench.snapshot.producer_id_first = 1000;
 	bench.snapshot.producer_id_end = 2000;
 	bench.snapshot.topic_count = 3;
@@ -189,7 +190,7 @@ static void test_snapshot_refuses_to_save_nonsense(void **state)
 
 	for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
 		memset(topic->name, 0, sizeof(topic->name));
-		strcpy(topic->name, names[i]);
+		(void)snprintf(topic->name, sizeof(topic->name), "%s", names[i]);
 		check_save_fails(bench);
 	}
 	memset(topic->name, 'z', sizeof(topic->name));

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* millrace-control: settings, privileges, then the loop. */
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+
+#include "control/control.h"
+#include "control/http/webapi.h"
+#include "control/privileges.h"
+
+static const char usage[] =
+	"usage: millrace-control [--config FILE] [--set NAME=VALUE]...\n"
+	"\n"
+	"The control process of a Millrace box: cluster metadata, group coordinator, HTTP API.\n"
+	"It connects to the dataplane of the same run directory and serves until SIGTERM.\n"
+	"\n"
+	"  --config FILE      read settings, as Java properties\n"
+	"  --set NAME=VALUE   one setting, over the file; may be repeated\n"
+	"  --print-config     print every setting with its value and sentence, and end\n"
+	"  --help             this text\n"
+	"\n"
+	"exit status: 0 stopped by a signal, 1 failed, 2 wrong usage or settings\n";
+
+static int apply_setting(struct config *config, const char *text, char *reterr, size_t size)
+{
+	char name[CONFIG_TEXT_MAX];
+	const char *equals = strchr(text, '=');
+
+	if (equals == NULL || (size_t)(equals - text) >= sizeof(name)) {
+		(void)snprintf(reterr, size, "%s: NAME=VALUE is wanted", text);
+		return ERR_CONFIG;
+	}
+	memcpy(name, text, (size_t)(equals - text));
+	name[equals - text] = '\0';
+	return config_set(config, name, equals + 1, reterr, size);
+}
+
+/** @return 0 go on; 1 done (help was printed); ERR_CONFIG, told on stderr */
+static int read_settings(int argc, char **argv, struct config *config)
+{
+	static const struct option options[] = {
+		{ "config", required_argument, NULL, 'c' },
+		{ "set", required_argument, NULL, 's' },
+		{ "print-config", no_argument, NULL, 'p' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	char reterr[512] = "";
+	bool print = false;
+	int error = 0;
+	int option;
+
+	config_init(config);
+	while (error == 0 && (option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (option == 'c')
+			error = config_load(config, optarg, reterr, sizeof(reterr));
+		else if (option == 's')
+			error = apply_setting(config, optarg, reterr, sizeof(reterr));
+		else if (option == 'p')
+			print = true;
+		else if (option == 'h')
+			return printf("%s", usage) < 0 ? ERR_CONFIG : 1;
+		else
+			error = ERR_CONFIG;
+	}
+	if (error == 0 && optind < argc) {
+		(void)snprintf(reterr, sizeof(reterr), "%s: not understood", argv[optind]);
+		error = ERR_CONFIG;
+	}
+	if (error != 0) {
+		(void)fprintf(stderr, "millrace-control: %s\nTry --help.\n", reterr);
+		return ERR_CONFIG;
+	}
+	config_finish(config);
+	if (print)
+		config_print(config, stdout);
+	return print ? 1 : 0;
+}
+
+/* ---- the HTTP API as the loop's guest ---- */
+
+static bool web_is_up(void *context)
+{
+	return control_is_dataplane_up(context);
+}
+
+static const struct partitions *web_partitions(void *context)
+{
+	return control_partitions(context);
+}
+
+static int web_request(void *context, uint64_t token, int16_t api_key, int16_t version,
+		       const uint8_t *body, uint32_t size)
+{
+	return control_request(context, token, api_key, version, body, size);
+}
+
+static const struct webapi_ops web_ops = {
+	.is_dataplane_up = web_is_up,
+	.partitions = web_partitions,
+	.request = web_request,
+};
+
+static int guest_fd(void *context)
+{
+	return webapi_fd(context);
+}
+
+static int64_t guest_run(void *context, int64_t now_ns)
+{
+	return webapi_run(context, now_ns);
+}
+
+static void guest_answer(void *context, uint64_t token, const uint8_t *body, uint32_t size)
+{
+	webapi_answer(context, token, body, size);
+}
+
+static int serve(const struct config *config)
+{
+	CLEANUP(control_closep) struct control *control = NULL;
+	CLEANUP(webapi_closep) struct webapi *web = NULL;
+	struct webapi_config web_config = { .config = config, .ops = &web_ops };
+	struct control_guest guest = { .fd = guest_fd, .run = guest_run, .answer = guest_answer };
+	char reterr[512];
+	int error = control_open(config, &control);
+
+	if (error != 0)
+		return error;
+	web_config.meta = control_meta(control);
+	web_config.groups = control_groups(control);
+	web_config.ctx = control;
+	web_config.now_ns = clock_now_ns();
+	error = webapi_open(&web_config, &web, reterr, sizeof(reterr));
+	if (error != 0) {
+		log_error("HTTP: %s", reterr);
+		return error;
+	}
+	guest.context = web;
+	control_attach(control, &guest);
+	return control_run(control);
+}
+
+int main(int argc, char **argv)
+{
+	struct config config;
+	int error = read_settings(argc, argv, &config);
+
+	if (error != 0)
+		return error == 1 ? EXIT_SUCCESS : 2;
+	log_init("control", LOG_INFO);
+	(void)signal(SIGPIPE, SIG_IGN); /* a closed HTTP connection is an error of write() */
+	error = privileges_drop(&config);
+	if (error != 0) {
+		log_error("cannot become user %s: %s", config.user, err_str(error));
+		return EXIT_FAILURE;
+	}
+	return serve(&config) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/privileges.h"
+
+#include <errno.h>
+#include <ftw.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+
+#define FOLDERS_OPEN_MAX 16
+
+static const struct passwd *new_owner; /* nftw() passes no context */
+
+static int give_away(const char *path, const struct stat *stat, int kind, struct FTW *where)
+{
+	(void)stat;
+	(void)kind;
+	(void)where;
+	return lchown(path, new_owner->pw_uid, new_owner->pw_gid) == 0 ? 0 : -1;
+}
+
+int privileges_drop(const struct config *config)
+{
+	char path[CONFIG_TEXT_MAX + 16];
+
+	if (geteuid() != 0)
+		return 0;
+	new_owner = getpwnam(config->user);
+	if (new_owner == NULL) {
+		log_info("no user %s: control runs as root", config->user);
+		return 0;
+	}
+	(void)snprintf(path, sizeof(path), "%s/metadata", config->data_dir);
+	if ((mkdir(config->data_dir, 0755) != 0 && errno != EEXIST) ||
+	    (mkdir(path, 0755) != 0 && errno != EEXIST))
+		return -errno;
+	if (nftw(path, give_away, FOLDERS_OPEN_MAX, FTW_PHYS) != 0)
+		return -errno;
+	if (initgroups(new_owner->pw_name, new_owner->pw_gid) != 0 ||
+	    setgid(new_owner->pw_gid) != 0 || setuid(new_owner->pw_uid) != 0)
+		return -errno;
+	return 0;
+}

@@ -41,17 +41,25 @@ enum port_kind { PORT_AF_XDP, PORT_MEMIF, PORT_TAP, PORT_PCI };
 
 struct dpdk_queue {
 	struct rte_mempool *pool;
-	int wait_fd;
+	uint16_t port_id;
+	uint16_t index; /* of its device's queues */
+	int wait_fd;    /* -1: none */
+};
+
+/* One device, but for af_xdp one for each queue: its driver believes that a veth has one queue. */
+struct dpdk_port {
+	uint16_t id;
+	bool is_open, is_started;
+	bool is_made; /* by us, so we remove it */
 };
 
 struct nic_dpdk {
 	struct nic nic;
 	enum port_kind kind;
-	uint16_t port_id;
 	uint16_t descriptors;
 	uint32_t buffers;
-	bool is_attached; /* we created the device and remove it */
-	bool is_started;
+	uint16_t ports;
+	struct dpdk_port port[QUEUES_MAX];
 	struct dpdk_queue queue[QUEUES_MAX];
 };
 
@@ -68,7 +76,8 @@ static uint16_t dpdk_rx_burst(struct nic *nic, uint16_t queue, struct nic_packet
 	const uint64_t mask = RTE_MBUF_F_RX_IP_CKSUM_MASK | RTE_MBUF_F_RX_L4_CKSUM_MASK;
 	const uint64_t good = RTE_MBUF_F_RX_IP_CKSUM_GOOD | RTE_MBUF_F_RX_L4_CKSUM_GOOD;
 	struct rte_mbuf *mbufs[BURST_MAX];
-	uint16_t count = rte_eth_rx_burst(dpdk_of(nic)->port_id, queue, mbufs,
+	const struct dpdk_queue *at = &dpdk_of(nic)->queue[queue];
+	uint16_t count = rte_eth_rx_burst(at->port_id, at->index, mbufs,
 					  (uint16_t)MIN(max, (uint16_t)BURST_MAX));
 
 	for (uint16_t i = 0; i < count; i++) {
@@ -113,6 +122,7 @@ static bool dpdk_tx_alloc(struct nic *nic, uint16_t queue, struct nic_packet *re
 static uint16_t dpdk_tx_burst(struct nic *nic, uint16_t queue, struct nic_packet *packets,
 			      uint16_t count)
 {
+	const struct dpdk_queue *at = &dpdk_of(nic)->queue[queue];
 	struct rte_mbuf *mbufs[BURST_MAX];
 	uint16_t done = 0, sent = 0;
 
@@ -124,7 +134,7 @@ static uint16_t dpdk_tx_burst(struct nic *nic, uint16_t queue, struct nic_packet
 			mbufs[i]->data_len = packets[done + i].size;
 			mbufs[i]->pkt_len = packets[done + i].size;
 		}
-		fit = rte_eth_tx_burst(dpdk_of(nic)->port_id, queue, mbufs, n);
+		fit = rte_eth_tx_burst(at->port_id, at->index, mbufs, n);
 		if (fit < n)
 			rte_pktmbuf_free_bulk(mbufs + fit, n - fit);
 		sent = (uint16_t)(sent + fit);
@@ -140,27 +150,30 @@ static int dpdk_wait_fd(struct nic *nic, uint16_t queue)
 
 static void dpdk_stats(struct nic *nic, struct nic_stats *ret_stats)
 {
-	struct rte_eth_stats stats;
+	struct nic_dpdk *dpdk = dpdk_of(nic);
 
-	if (rte_eth_stats_get(dpdk_of(nic)->port_id, &stats) != 0)
-		memset(&stats, 0, sizeof(stats));
-	*ret_stats = (struct nic_stats){
-		.rx_packets = stats.ipackets,
-		.rx_bytes = stats.ibytes,
-		.rx_missed = stats.imissed,
-		.rx_errors = stats.ierrors,
-		.rx_no_buffer = stats.rx_nombuf,
-		.tx_packets = stats.opackets,
-		.tx_bytes = stats.obytes,
-		.tx_errors = stats.oerrors,
-	};
+	memset(ret_stats, 0, sizeof(*ret_stats));
+	for (uint16_t i = 0; i < dpdk->ports; i++) {
+		struct rte_eth_stats stats;
+
+		if (rte_eth_stats_get(dpdk->port[i].id, &stats) != 0)
+			continue;
+		ret_stats->rx_packets += stats.ipackets;
+		ret_stats->rx_bytes += stats.ibytes;
+		ret_stats->rx_missed += stats.imissed;
+		ret_stats->rx_errors += stats.ierrors;
+		ret_stats->rx_no_buffer += stats.rx_nombuf;
+		ret_stats->tx_packets += stats.opackets;
+		ret_stats->tx_bytes += stats.obytes;
+		ret_stats->tx_errors += stats.oerrors;
+	}
 }
 
 static bool dpdk_link_up(struct nic *nic)
 {
 	struct rte_eth_link link;
 
-	return rte_eth_link_get_nowait(dpdk_of(nic)->port_id, &link) == 0 &&
+	return rte_eth_link_get_nowait(dpdk_of(nic)->port[0].id, &link) == 0 &&
 	       link.link_status == RTE_ETH_LINK_UP;
 }
 
@@ -173,17 +186,26 @@ static int dpdk_thread_register(struct nic *nic)
 	return rte_thread_register() == 0 ? 0 : -rte_errno;
 }
 
+static void port_close(struct dpdk_port *port)
+{
+	struct rte_eth_dev_info info;
+	bool has_info = rte_eth_dev_info_get(port->id, &info) == 0;
+
+	if (port->is_started)
+		(void)rte_eth_dev_stop(port->id); /* closing follows either way */
+	(void)rte_eth_dev_close(port->id);
+	if (port->is_made && has_info)
+		(void)rte_dev_remove(info.device);
+}
+
 static void dpdk_close(struct nic *nic)
 {
 	struct nic_dpdk *dpdk = dpdk_of(nic);
-	struct rte_eth_dev_info info;
-	bool has_info = rte_eth_dev_info_get(dpdk->port_id, &info) == 0;
 
-	if (dpdk->is_started)
-		(void)rte_eth_dev_stop(dpdk->port_id); /* closing follows either way */
-	(void)rte_eth_dev_close(dpdk->port_id);
-	if (dpdk->is_attached && has_info)
-		(void)rte_dev_remove(info.device);
+	for (uint16_t i = dpdk->ports; i > 0; i--) {
+		if (dpdk->port[i - 1].is_open)
+			port_close(&dpdk->port[i - 1]);
+	}
 	for (uint16_t i = 0; i < nic->queues; i++)
 		rte_mempool_free(dpdk->queue[i].pool);
 	free(dpdk);
@@ -354,10 +376,11 @@ static int check_config(const struct nic_config *config, const struct nic_dpdk *
 }
 
 /* The device of a virtual port is made now; a PCI device was probed by EAL. */
-static int attach(struct nic_dpdk *dpdk, const char *name, char *reterr, size_t reterr_size)
+static int attach(struct nic_dpdk *dpdk, uint16_t port, const char *name, char *reterr,
+		  size_t reterr_size)
 {
 	char device[64], args[NIC_PORT_SIZE + 128];
-	unsigned int queues = dpdk->nic.queues, id = instance_count++;
+	unsigned int id = instance_count++;
 	int r = 0;
 
 	if (dpdk->kind == PORT_PCI) {
@@ -366,8 +389,8 @@ static int attach(struct nic_dpdk *dpdk, const char *name, char *reterr, size_t 
 		/* No busy polling by the driver: it would make each empty poll a system call. */
 		(void)snprintf(device, sizeof(device), "net_af_xdp%u", id);
 		(void)snprintf(args, sizeof(args),
-			       "%s,iface=%s,start_queue=0,queue_count=%u,busy_budget=0", device,
-			       name, queues);
+			       "%s,iface=%s,start_queue=%u,queue_count=1,busy_budget=0", device,
+			       name, port);
 	} else if (dpdk->kind == PORT_MEMIF) {
 		(void)snprintf(device, sizeof(device), "net_memif%u", id);
 		(void)snprintf(args, sizeof(args), "%s,role=server,socket=%s,socket-abstract=no",
@@ -378,9 +401,9 @@ static int attach(struct nic_dpdk *dpdk, const char *name, char *reterr, size_t 
 	}
 	if (dpdk->kind != PORT_PCI) {
 		r = rte_dev_probe(args);
-		dpdk->is_attached = r == 0;
+		dpdk->port[port].is_made = r == 0;
 	}
-	if (r != 0 || rte_eth_dev_get_port_by_name(device, &dpdk->port_id) != 0) {
+	if (r != 0 || rte_eth_dev_get_port_by_name(device, &dpdk->port[port].id) != 0) {
 		(void)snprintf(
 			reterr, reterr_size,
 			dpdk->kind == PORT_PCI
@@ -389,6 +412,7 @@ static int attach(struct nic_dpdk *dpdk, const char *name, char *reterr, size_t 
 			name);
 		return r != 0 ? r : -ENODEV;
 	}
+	dpdk->port[port].is_open = true;
 	return 0;
 }
 
@@ -412,6 +436,7 @@ static int make_pool(struct nic_dpdk *dpdk, uint16_t queue, char *reterr, size_t
 static int setup_queue(struct nic_dpdk *dpdk, uint16_t queue, const struct rte_eth_dev_info *info,
 		       char *reterr, size_t reterr_size)
 {
+	struct dpdk_queue *at = &dpdk->queue[queue];
 	struct rte_eth_txconf tx = info->default_txconf;
 	struct nic_xsk_set before;
 	int r;
@@ -422,10 +447,10 @@ static int setup_queue(struct nic_dpdk *dpdk, uint16_t queue, const struct rte_e
 	if (r != 0)
 		return r;
 	nic_xsk_scan(&before);
-	r = rte_eth_rx_queue_setup(dpdk->port_id, queue, dpdk->descriptors, SOCKET_ID_ANY, NULL,
-				   dpdk->queue[queue].pool);
+	r = rte_eth_rx_queue_setup(at->port_id, at->index, dpdk->descriptors, SOCKET_ID_ANY, NULL,
+				   at->pool);
 	if (r == 0)
-		r = rte_eth_tx_queue_setup(dpdk->port_id, queue, dpdk->descriptors, SOCKET_ID_ANY,
+		r = rte_eth_tx_queue_setup(at->port_id, at->index, dpdk->descriptors, SOCKET_ID_ANY,
 					   &tx);
 	if (r != 0) {
 		(void)snprintf(reterr, reterr_size,
@@ -434,16 +459,16 @@ static int setup_queue(struct nic_dpdk *dpdk, uint16_t queue, const struct rte_e
 		return r;
 	}
 	if (dpdk->kind == PORT_AF_XDP)
-		dpdk->queue[queue].wait_fd = nic_xsk_new(&before);
+		at->wait_fd = nic_xsk_new(&before);
 	return 0;
 }
 
-static int configure(struct nic_dpdk *dpdk, char *reterr, size_t reterr_size)
+static int configure(struct nic_dpdk *dpdk, uint16_t port, char *reterr, size_t reterr_size)
 {
 	struct rte_eth_conf conf = { .rxmode = { .mq_mode = RTE_ETH_MQ_RX_NONE } };
-	uint16_t queues = dpdk->nic.queues;
+	uint16_t queues = dpdk->nic.queues / dpdk->ports, id = dpdk->port[port].id;
 	struct rte_eth_dev_info info;
-	int r = rte_eth_dev_info_get(dpdk->port_id, &info);
+	int r = rte_eth_dev_info_get(id, &info);
 
 	if (r == 0 && (info.max_rx_queues < queues || info.max_tx_queues < queues)) {
 		(void)snprintf(reterr, reterr_size,
@@ -464,34 +489,43 @@ static int configure(struct nic_dpdk *dpdk, char *reterr, size_t reterr_size)
 	if (r == 0 && dpdk->kind != PORT_MEMIF)
 		conf.rxmode.mtu = dpdk->nic.mtu;
 	if (r == 0)
-		r = rte_eth_dev_configure(dpdk->port_id, queues, queues, &conf);
+		r = rte_eth_dev_configure(id, queues, queues, &conf);
 	if (r != 0) {
 		(void)snprintf(reterr, reterr_size, "the port refused its settings (MTU %u): %s",
 			       dpdk->nic.mtu, rte_strerror(-r));
 		return r;
 	}
 	for (uint16_t i = 0; i < queues; i++) {
-		r = setup_queue(dpdk, i, &info, reterr, reterr_size);
+		dpdk->queue[port + i].port_id = id;
+		dpdk->queue[port + i].index = i;
+		r = setup_queue(dpdk, (uint16_t)(port + i), &info, reterr, reterr_size);
 		if (r != 0)
 			return r;
 	}
 	return 0;
 }
 
-static int start(struct nic_dpdk *dpdk, char *reterr, size_t reterr_size)
+static int start(struct nic_dpdk *dpdk, uint16_t port, char *reterr, size_t reterr_size)
+{
+	int r = rte_eth_dev_start(dpdk->port[port].id);
+
+	dpdk->port[port].is_started = r == 0;
+	if (r != 0)
+		(void)snprintf(reterr, reterr_size, "the port did not start: %s", rte_strerror(-r));
+	return r;
+}
+
+static int describe(struct nic_dpdk *dpdk, char *reterr, size_t reterr_size)
 {
 	struct rte_ether_addr mac;
 	struct rte_eth_dev_info info;
-	int r = rte_eth_dev_start(dpdk->port_id);
+	int r = rte_eth_macaddr_get(dpdk->port[0].id, &mac);
 
-	if (r == 0) {
-		dpdk->is_started = true;
-		r = rte_eth_macaddr_get(dpdk->port_id, &mac);
-	}
 	if (r == 0)
-		r = rte_eth_dev_info_get(dpdk->port_id, &info);
+		r = rte_eth_dev_info_get(dpdk->port[0].id, &info);
 	if (r != 0) {
-		(void)snprintf(reterr, reterr_size, "the port did not start: %s", rte_strerror(-r));
+		(void)snprintf(reterr, reterr_size, "the port has no address: %s",
+			       rte_strerror(-r));
 		return r;
 	}
 	memcpy(dpdk->nic.mac, mac.addr_bytes, sizeof(dpdk->nic.mac));
@@ -507,18 +541,15 @@ static int bring_up(struct nic_dpdk *dpdk, const char *name, char *reterr, size_
 	int r = nic_eal_up(dpdk->kind == PORT_PCI ? name : NULL,
 			   element * dpdk->buffers * dpdk->nic.queues, reterr, reterr_size);
 
-	if (r != 0) {
-		free(dpdk);
-		return r;
+	for (uint16_t i = 0; r == 0 && i < dpdk->ports; i++) {
+		r = attach(dpdk, i, name, reterr, reterr_size);
+		if (r == 0)
+			r = configure(dpdk, i, reterr, reterr_size);
+		if (r == 0)
+			r = start(dpdk, i, reterr, reterr_size);
 	}
-	r = attach(dpdk, name, reterr, reterr_size);
-	if (r != 0) {
-		free(dpdk);
-		return r;
-	}
-	r = configure(dpdk, reterr, reterr_size);
 	if (r == 0)
-		r = start(dpdk, reterr, reterr_size);
+		r = describe(dpdk, reterr, reterr_size);
 	if (r != 0)
 		dpdk_close(&dpdk->nic);
 	return r;
@@ -544,6 +575,7 @@ int nic_dpdk_open(const struct nic_config *config, struct nic **ret_nic, char *r
 	if (dpdk == NULL)
 		return -ENOMEM;
 	dpdk->kind = kind;
+	dpdk->ports = kind == PORT_AF_XDP ? config->queues : 1;
 	dpdk->descriptors = config->descriptors;
 	dpdk->nic = (struct nic){ .ops = &dpdk_ops, .mtu = config->mtu, .queues = config->queues };
 	dpdk->buffers =

@@ -82,7 +82,6 @@ int nic_eal_up(const char *pci, uint64_t memory_size, char *reterr, size_t reter
 	CPU_ZERO(&cpus);
 	(void)pthread_getaffinity_np(pthread_self(), sizeof(cpus), &cpus);
 	arg_add(&args, "millrace");
-	arg_add(&args, "--in-memory");
 	arg_add(&args, "--no-telemetry");
 	arg_add(&args, "--log-level=error");
 	arg_add(&args, "-l");
@@ -93,8 +92,12 @@ int nic_eal_up(const char *pci, uint64_t memory_size, char *reterr, size_t reter
 	} else {
 		arg_add(&args, "--no-pci");
 	}
-	if (!is_huge) {
+	/* Neither way leaves files: the partition rings on hugetlbfs are not EAL's to sweep. */
+	if (is_huge) {
+		arg_add(&args, "--in-memory");
+	} else {
 		arg_add(&args, "--no-huge");
+		arg_add(&args, "--no-shconf");
 		arg_add(&args, "-m");
 		arg_add(&args, "%lu", (unsigned long)(2 * need / MIB + 64));
 	}

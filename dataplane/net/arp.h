@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file
+ * ARP for IPv4 over Ethernet: packets, and a small table of neighbours.
+ *
+ * The table is asked before each packet is sent and says when a question is due; the caller sends it
+ * and keeps what waits. An entry is used while it is asked about again (stale but known), and given up
+ * when nobody answers. Only answers we wait for, and stations that ask for us, are learnt.
+ *
+ * Context: one thread owns a table. Memory: the table is the caller's. Limits: ARP_ENTRIES neighbours,
+ * the longest unused is replaced. Source: RFC 826, 1122 section 2.3.2, 5227 (announcement).
+ */
+#pragma once
+
+#include "base/defs.h"
+
+#define ARP_PACKET_SIZE 28
+#define ARP_ENTRIES     256
+#define ARP_TRIES_MAX   3               /* questions without an answer */
+#define ARP_RETRY_NS    (1 * NS_PER_S)  /* between questions */
+#define ARP_FRESH_NS    (60 * NS_PER_S) /* an entry is not asked about again before */
+#define ARP_DEAD_NS     (5 * NS_PER_S)  /* an address that did not answer is asked again after */
+
+struct arp_packet {
+	bool is_request;
+	uint8_t sender_mac[6];
+	uint32_t sender; /* address, host byte order */
+	uint32_t target; /* address, host byte order */
+};
+
+struct arp_entry {
+	uint32_t address; /* 0: free */
+	bool is_known;    /* mac is valid */
+	uint8_t mac[6];
+	uint8_t tries;        /* questions since the last answer */
+	int64_t confirmed_ns; /* when the mac was learnt or confirmed */
+	int64_t asked_ns;     /* last question; 0: none */
+	int64_t used_ns;      /* last look-up */
+};
+
+struct arp_table {
+	struct arp_entry entries[ARP_ENTRIES];
+};
+
+enum arp_answer {
+	ARP_KNOWN = 0,     /* ret_mac is set */
+	ARP_KNOWN_ASK = 1, /* ret_mac is set; ask again, to the station alone */
+	ARP_ASK = 2,       /* unknown: send a question now, and wait */
+	ARP_WAIT = 3,      /* unknown: a question is under way */
+	ARP_DEAD = 4       /* nobody answered lately */
+};
+
+/** @return false: not an Ethernet/IPv4 request or reply, or a group address as sender */
+bool arp_parse(const uint8_t *bytes, uint32_t size, struct arp_packet *ret_packet);
+
+/** Write ARP_PACKET_SIZE bytes. @param target_mac  all zero in a broadcast question */
+void arp_write(uint8_t *bytes, const struct arp_packet *packet, const uint8_t target_mac[6]);
+
+void arp_table_init(struct arp_table *table);
+
+/** Where to send a packet for `address`, a neighbour on the link. Counts the question it asks for. */
+enum arp_answer arp_table_look_up(struct arp_table *table, uint32_t address, int64_t now_ns,
+				  uint8_t ret_mac[6]);
+
+/**
+ * Learn from a received packet.
+ *
+ * @param is_for_us  the packet's target is our address: the sender is learnt also when unknown so far
+ * @return whether the table changed: something new is known
+ */
+bool arp_table_learn(struct arp_table *table, const struct arp_packet *packet, bool is_for_us,
+		     int64_t now_ns);

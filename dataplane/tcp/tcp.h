@@ -59,24 +59,37 @@ enum tcp_close_reason {
 	TCP_CLOSED_REASON_COUNT
 };
 
-/** What the stack calls. All calls happen inside tcp_input(), tcp_poll() or the tcp_* call that
-    caused them; none may free the tcb or call tcp_input(). */
+/**
+ * What the stack calls; every member is set. All calls happen inside tcp_input(), tcp_poll(),
+ * tcp_burst_end() or the tcp_* call that caused them.
+ *
+ * From inside on_accept, on_connect, on_data, on_eof, on_acked and on_close the owner may call
+ * tcp_connect(), tcp_send(), tcp_resume(), tcp_set_credit(), tcp_shutdown() and tcp_abort(), for the
+ * connection at hand or another one: output waits for tcp_burst_end(), and the memory of a connection
+ * that ended is reused only after the outermost call returned. It may not call tcp_input(),
+ * tcp_poll() or tcp_burst_end() there. emit, hold and release call nothing of the stack.
+ */
 struct tcp_ops {
 	/** Send one segment. @return false: no buffer; the stack tries again on its timers. */
 	bool (*emit)(void *ctx, const struct tcp_segment_out *segment);
-	/** A passive open completed. @return owner pointer for the connection; NULL: reset it */
+	/** A passive open completed. @return owner pointer for the connection; NULL: reset it (there
+	    is no on_close then, nor when it was aborted from inside) */
 	void *(*on_accept)(void *ctx, struct tcb *tcb);
 	/** An active open completed (or failed: on_close only). */
 	void (*on_connect)(void *owner, struct tcb *tcb);
-	/** In-order payload. @return bytes consumed; the rest is kept and offered again after tcp_resume() */
+	/** In-order payload. @return bytes consumed; the rest is kept, the window shrinks by it as the
+	    peer sends on, and all that is kept is offered again after tcp_resume(), piece by piece. A
+	    tcp_resume() from inside counts only when at least one byte is consumed. */
 	size_t (*on_data)(void *owner, struct tcb *tcb, const uint8_t *bytes, size_t size);
 	/** The peer will send nothing more; everything before it was delivered. */
 	void (*on_eof)(void *owner, struct tcb *tcb);
 	/** The peer acknowledged `size` more bytes: pop them off the output queue. */
 	void (*on_acked)(void *owner, struct tcb *tcb, uint64_t size);
-	/** The connection is gone; the tcb is invalid after this returns. */
+	/** The connection is gone; the tcb is invalid after this returns. Called once for each owner
+	    that on_accept() gave or tcp_connect() took. Bytes kept and not consumed are dropped when
+	    the reason is not TCP_CLOSED_NORMAL. */
 	void (*on_close)(void *owner, enum tcp_close_reason reason);
-	/** Keep the packet buffer beyond tcp_input(). */
+	/** Keep the packet buffer beyond tcp_input(); at most once for each segment. */
 	void (*hold)(void *ctx, void *buffer);
 	/** Done with a held buffer. */
 	void (*release)(void *ctx, void *buffer);
@@ -97,9 +110,10 @@ struct tcp_config {
 /** @param counters  borrowed for life. @return NULL out of memory */
 struct tcp_stack *tcp_stack_new(const struct tcp_config *config, const struct tcp_ops *ops,
 				void *ctx, struct counters *counters, int64_t now_ns);
+/** Releases held buffers; calls no on_close. NULL is fine. */
 void tcp_stack_free(struct tcp_stack *stack);
 
-/** Accept connections on a port. @return 0; -ENOSPC */
+/** Accept connections on a port. @return 0; -EINVAL port 0 */
 NODISCARD int tcp_listen(struct tcp_stack *stack, uint16_t port);
 
 /** Active open. @return 0, ret_tcb set and a SYN emitted; -EADDRINUSE; -ENOBUFS */
@@ -109,7 +123,8 @@ NODISCARD int tcp_connect(struct tcp_stack *stack, const struct tcp_tuple *tuple
 /** One received segment; anything malformed is counted and dropped. */
 void tcp_input(struct tcp_stack *stack, const struct tcp_segment_in *segment, int64_t now_ns);
 
-/** End of a receive burst: send the acknowledgements and data it gave rise to. */
+/** End of a receive burst: send the acknowledgements and data it gave rise to. Segments out of order
+    are acknowledged at once, inside tcp_input(). */
 void tcp_burst_end(struct tcp_stack *stack, int64_t now_ns);
 
 /** Run due timers. @return timers run */
@@ -118,13 +133,15 @@ uint32_t tcp_poll(struct tcp_stack *stack, int64_t now_ns);
 /** @return time of the next timer, INT64_MAX: none */
 int64_t tcp_next_timer_ns(const struct tcp_stack *stack);
 
-/** `size` more bytes are at the end of the connection's output queue: send what the windows allow. */
+/** `size` more bytes are at the end of the connection's output queue: send what the windows allow.
+    Not after tcp_shutdown(). There is no Nagle: a short segment goes at once. */
 void tcp_send(struct tcb *tcb, uint64_t size, int64_t now_ns);
 
 /** The owner can consume again: offers kept bytes, then reopens the window. */
 void tcp_resume(struct tcb *tcb, int64_t now_ns);
 
-/** Bytes the owner could take now; bounds the offered window (never shrinks one already offered). */
+/** Bytes the owner could take now, those kept by the stack included; bounds the offered window (never
+    shrinks one already offered) and stands until set again. At first: config.window_max. */
 void tcp_set_credit(struct tcb *tcb, uint32_t credit);
 
 /** No more output after what is queued: FIN follows it. */
@@ -135,5 +152,5 @@ void tcp_abort(struct tcb *tcb, int64_t now_ns);
 
 const struct tcp_tuple *tcp_tuple(const struct tcb *tcb);
 void *tcp_owner(const struct tcb *tcb);
-/** @return connections in any state but closed */
+/** @return connections in any state but closed and TIME-WAIT */
 uint32_t tcp_connection_count(const struct tcp_stack *stack);

@@ -109,12 +109,13 @@ static void duplicate(struct tcb *tcb, bool is_news)
 	tcb->must_resend = true;
 }
 
-/** RFC 9293 section 3.10.7.4: only from a segment newer than the last that told. */
+/** RFC 9293 section 3.10.7.4: only from a segment newer than the last that told. One that is sent
+    again has an old number but acknowledges more, so that counts as newer, too. */
 static void update_window(struct tcb *tcb, const struct tcp_packet *packet)
 {
 	uint32_t window = (uint32_t)packet->window << tcb->snd_wscale;
 
-	if (!tcp_seq_lt(tcb->snd_wl1, packet->seq) &&
+	if (!tcp_seq_lt(tcb->snd_una, packet->ack) && !tcp_seq_lt(tcb->snd_wl1, packet->seq) &&
 	    !(tcb->snd_wl1 == packet->seq && tcp_seq_leq(tcb->snd_wl2, packet->ack)))
 		return;
 	if (tcb->snd_wnd == 0 && window > 0)
@@ -166,6 +167,7 @@ bool tcp_ack_input(struct tcb *tcb, const struct tcp_packet *packet, int64_t now
 	    (is_news || (packet->size == 0 && (packet->flags & TCP_FIN) == 0 &&
 			 window == tcb->snd_wnd && !tcp_timer_is_set(tcb, TCP_TIMER_PERSIST))))
 		duplicate(tcb, is_news);
-	update_window(tcb, packet);
+	if (packet->ack == tcb->snd_una)
+		update_window(tcb, packet);
 	return true;
 }

@@ -133,8 +133,12 @@ static int64_t send_segment(struct tcb *tcb, uint32_t seq, uint32_t size, uint8_
 
 void tcp_output_ack(struct tcb *tcb, int64_t now_ns)
 {
+	/* The highest number, or the peer would take the window in it for an old one; but inside the
+	   peer's window, or it would not look at it. */
+	uint32_t seq = tcp_seq_min(tcb->snd_max, tcb->snd_una + tcb->snd_wnd);
+
 	tcb->ack_now = true; /* stays so when there is no buffer */
-	(void)send_segment(tcb, tcb->snd_nxt, 0, 0, now_ns);
+	(void)send_segment(tcb, seq, 0, 0, now_ns);
 }
 
 void tcp_output_challenge(struct tcb *tcb, int64_t now_ns)

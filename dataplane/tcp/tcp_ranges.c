@@ -99,12 +99,18 @@ int tcp_ranges_insert(struct tcp_ranges *ranges, struct tcp_piece_pool *pool,
 	/* Most pieces belong at the end: look for the place from there. */
 	while (prev != &ranges->early && tcp_seq_lt(fresh.seq, piece_of(prev)->seq))
 		prev = prev->prev;
-	if (prev != &ranges->early && tcp_seq_lt(fresh.seq, end_of(piece_of(prev)))) {
+	if (prev == &ranges->early)
+		prev = ranges->early.next;
+	/* Pieces that begin at or before the fresh one, or where it begins after being cut, win. */
+	for (; prev != &ranges->early && tcp_seq_leq(piece_of(prev)->seq, fresh.seq);
+	     prev = prev->next) {
+		if (tcp_seq_leq(end_of(piece_of(prev)), fresh.seq))
+			continue;
 		if (tcp_seq_leq(end_of(&fresh), end_of(piece_of(prev))))
 			return -EEXIST;
 		trim_front(&fresh, end_of(piece_of(prev)));
 	}
-	next = prev->next;
+	next = prev;
 	if (ranges->count >= count_max)
 		return -ENOBUFS;
 	error = keep(ranges, pool, &fresh, next);

@@ -113,7 +113,7 @@ static void sleep_on_descriptors(struct core *core)
 	int64_t begin_ns;
 
 	if (sleep_ns == 0 || !list_is_empty(&core->dirty) ||
-	    (core->sock != NULL && sock_is_ready(core->sock)))
+	    (core->sock != NULL && core->is_serving && sock_is_ready(core->sock)))
 		return;
 	if (!arm(core, &core->mesh_wake, mesh_wait_fd(core->mesh, core->index)) ||
 	    (port_fd >= 0 && !arm(core, &core->port_wake, port_fd)) || !channel_sleep_begin(core))
@@ -170,9 +170,9 @@ void core_run(struct core *core)
 		core->now_ms = clock_wall_ms();
 		work += mesh_poll(core->mesh, core->index, MESH_PER_TURN_MAX);
 		work += channel_poll(core, COMMANDS_PER_TURN_MAX);
-		if (core->wireport != NULL)
+		if (core->wireport != NULL && core->is_serving)
 			work += wireport_poll(core->wireport, core->now_ns);
-		if (core->sock != NULL)
+		if (core->sock != NULL && core->is_serving)
 			work += sock_poll(core->sock, core->now_ns);
 		work += timers_run(&core->timers, core->now_ns, TIMERS_PER_TURN_MAX);
 		work += sessions_turn_end(core);
@@ -197,6 +197,7 @@ void core_on_topics(void *context, struct mesh_item *mesh_item)
 	struct core_item *item = CONTAINER_OF(mesh_item, struct core_item, item);
 
 	core->topics = item->topics != NULL ? item->topics : core->topics_empty;
+	core->is_serving = true; /* clients of a restarted box must not see it without its topics */
 	reply(core, item);
 }
 

@@ -71,6 +71,7 @@ struct core {
 	struct core_wake port_wake;
 	int64_t idle_since_ns;       /* first turn without work; 0: the last one had some */
 	bool is_idle_busy;           /* idle.mode=busy: never sleep */
+	bool is_serving;             /* the first table came: transports may run */
 	bool is_stopping;            /* transports are being closed */
 	struct core_item *stop_item; /* waits for the last connection; NULL: none */
 };

@@ -25,7 +25,6 @@ struct channel_server;
 
 struct housekeeper_args {
 	const struct config *config;
-	struct core *const *cores; /* [core_count] */
 	uint32_t core_count;
 	struct mesh *mesh;
 	struct channel_server *server;
@@ -44,6 +43,9 @@ struct housekeeper_args {
  */
 NODISCARD int housekeeper_new(const struct housekeeper_args *args,
 			      struct housekeeper **ret_housekeeper);
+
+/** Cores run now: hand them the logs, then the table, which lets them serve. */
+void housekeeper_begin(struct housekeeper *housekeeper);
 
 /** Serve until *stop is set (by a signal, which also ends the sleep). */
 void housekeeper_run(struct housekeeper *housekeeper, const volatile sig_atomic_t *stop);

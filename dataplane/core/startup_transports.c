@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/err.h"
+#include "base/log.h"
+
+#include "dataplane/core/core.h"
+#include "dataplane/core/startup_box.h"
+#include "dataplane/core/wireport.h"
+#include "dataplane/nic/nic.h"
+#include "dataplane/sock/sock.h"
+
+#define REASON_SIZE 256
+/*
+ * Packet buffers of a queue: what lies in the receive and send rings, what af_xdp's fill ring holds
+ * (twice the receive ring), and what TCP keeps out of order; 4 to 8 MB, so that they stay in the
+ * last-level cache.
+ */
+#define DESCRIPTORS 512
+#define BUFFERS     (DESCRIPTORS * 6)
+
+static void close_wireports(struct box *box)
+{
+	for (uint32_t i = 0; i < box->core_count; i++) {
+		if (box->threads[i].core == NULL || box->threads[i].core->wireport == NULL)
+			continue;
+		wireport_free(box->threads[i].core->wireport);
+		box->threads[i].core->wireport = NULL;
+	}
+	nic_close(box->nic);
+	box->nic = NULL;
+}
+
+static int open_dpdk(struct box *box, char *reterr, size_t reterr_size)
+{
+	const struct nic_config config = {
+		.port = box->config->dpdk_port,
+		.queues = (uint16_t)box->core_count,
+		.mtu = (uint16_t)box->config->dpdk_mtu,
+		.descriptors = DESCRIPTORS,
+		.buffers = BUFFERS,
+	};
+	int error = nic_dpdk_open(&config, &box->nic, reterr, reterr_size);
+
+	for (uint32_t i = 0; i < box->core_count && error == 0; i++)
+		error = wireport_new(box->threads[i].core, box->nic,
+				     &box->threads[i].core->wireport, reterr, reterr_size);
+	if (error < 0)
+		close_wireports(box);
+	return error;
+}
+
+static int open_sockets(struct box *box)
+{
+	const struct config *config = box->config;
+	char reason[REASON_SIZE] = "";
+	int error = 0;
+
+	for (uint32_t i = 0; i < box->core_count && error == 0; i++)
+		error = sock_new(box->threads[i].core, config->socket_address,
+				 (uint16_t)(config->port + i), (uint32_t)config->connections_max,
+				 &box->threads[i].core->sock, reason, sizeof(reason));
+	if (error < 0)
+		log_error("%s", reason);
+	return error;
+}
+
+int startup_transports_open(struct box *box)
+{
+	const struct config *config = box->config;
+	char dpdk[REASON_SIZE] = "", sockets[CONFIG_TEXT_MAX + 64] = "", reason[REASON_SIZE] = "";
+	uint32_t last = (uint32_t)config->port + box->core_count - 1;
+	int error = 0;
+
+	if (config->dpdk_port[0] != '\0') {
+		error = open_dpdk(box, reason, sizeof(reason));
+		if (error < 0 && config->dpdk_required) {
+			log_error("dpdk.port=%s: %s", config->dpdk_port, reason);
+			return error;
+		}
+	}
+	if (config->socket_address[0] != '\0') {
+		int socket_error = open_sockets(box);
+
+		if (socket_error < 0)
+			return socket_error;
+		(void)snprintf(sockets, sizeof(sockets), "socket (io_uring) at %s:%u-%u",
+			       config->socket_address, (uint32_t)config->port, last);
+	}
+	if (box->nic != NULL)
+		(void)snprintf(dpdk, sizeof(dpdk), "dpdk on %.120s at %.32s:%u-%u; ",
+			       box->nic->describe, config->dpdk_address, (uint32_t)config->port,
+			       last);
+	if (box->nic == NULL && sockets[0] == '\0') {
+		log_error("no transport: %s",
+			  error < 0 ? reason : "set socket.address or dpdk.port");
+		return error < 0 ? error : ERR_CONFIG;
+	}
+	if (error < 0)
+		log_warn("dpdk.port=%s: %s", config->dpdk_port, reason);
+	log_info("transport: %s%s%s", dpdk, sockets[0] != '\0' ? sockets : "no kernel socket",
+		 error < 0                      ? " only, because dpdk.port cannot be opened"
+		 : config->dpdk_port[0] == '\0' ? " only, because dpdk.port is not set"
+						: "");
+	return 0;
+}
+
+int startup_transports_thread_begin(struct core *core)
+{
+	return core->wireport != NULL ? wireport_thread_begin(core->wireport) : 0;
+}
+
+void startup_transports_close(struct box *box)
+{
+	close_wireports(box);
+	for (uint32_t i = 0; i < box->core_count; i++) {
+		if (box->threads[i].core == NULL)
+			continue;
+		sock_free(box->threads[i].core->sock);
+		box->threads[i].core->sock = NULL;
+	}
+}

@@ -189,17 +189,6 @@ static int open_segment(struct seglog *log, int64_t base)
 	return 0;
 }
 
-/* Descriptor for buffered reads of a segment. */
-static int open_buffered(struct seglog *log, const struct segment *segment)
-{
-	char name[SEGFILE_NAME_MAX];
-	int fd;
-
-	segfile_name(segment->base, ".log", name);
-	fd = openat(log->dir_fd, name, O_RDONLY | O_CLOEXEC);
-	return fd >= 0 ? fd : -errno;
-}
-
 /* What a walk over a segment found. */
 struct extent {
 	uint32_t end;   /* position after the last good batch */
@@ -219,12 +208,9 @@ static int walk(struct recovery *recovery, struct segment *segment, uint32_t pos
 	struct extent extent = { .end = pos, .offset = expected };
 	const uint8_t *bytes;
 	struct batch batch;
-	int fd = open_buffered(log, segment);
 	int result;
 
-	if (fd < 0)
-		return fd;
-	segscan_begin(&recovery->scan, fd, pos, segment->size);
+	segscan_begin(&recovery->scan, segment->fd, pos, segment->size);
 	while ((result = segscan_next(&recovery->scan, &batch, &bytes)) == 1) {
 		bool is_next = log->settings.is_compacted ? batch.base_offset >= extent.offset
 							  : batch.base_offset == extent.offset;
@@ -243,8 +229,6 @@ static int walk(struct recovery *recovery, struct segment *segment, uint32_t pos
 		extent.offset = batch_last_offset(&batch) + 1;
 		recovery->found.scanned_size += batch.size;
 	}
-	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-	(void)close(fd); /* nothing was written */
 	if (result == 0 || result == ERR_CORRUPT)
 		*ret_extent = extent;
 	return result;
@@ -337,7 +321,7 @@ static int open_clean(struct recovery *recovery)
 	struct batch batch;
 	const uint8_t *bytes;
 	uint32_t pos;
-	int fd, error = 0;
+	int error = 0;
 
 	for (struct segment *segment = log->first; segment != tail && error == 0;
 	     segment = segment->next)
@@ -349,13 +333,9 @@ static int open_clean(struct recovery *recovery)
 	/* Only what follows the last entry is not covered by the index. */
 	pos = segindex_find(&tail->index, INT64_MAX);
 	extent.offset = tail->base;
-	fd = open_buffered(log, tail);
-	if (fd < 0)
-		return fd;
-	segscan_begin(&recovery->scan, fd, pos, tail->size);
+	segscan_begin(&recovery->scan, tail->fd, pos, tail->size);
 	while ((error = segscan_next(&recovery->scan, &batch, &bytes)) == 1)
 		extent.offset = batch_last_offset(&batch) + 1;
-	(void)close(fd); /* nothing was written */
 	if (error != 0 || recovery->scan.pos != tail->size || extent.offset < tail->base)
 		return ERR_CORRUPT;
 	tail->end_offset = log->next_offset = extent.offset;
@@ -453,6 +433,9 @@ static int open_unclean(struct recovery *recovery)
 	if (error == 0 &&
 	    (ftruncate(log->tail->fd, log->tail->size) != 0 || fsync(log->tail->fd) != 0))
 		error = -errno;
+	/* Files of an earlier clean stop may name positions that are no longer batches. */
+	if (error == 0)
+		segindex_unlink(&log->tail->index, log->dir_fd);
 	return error;
 }
 

@@ -278,3 +278,46 @@ int segindex_load(struct segindex *index, int dir_fd, int64_t base, uint32_t log
 	}
 	return 0;
 }
+
+void segindex_unlink(const struct segindex *index, int dir_fd)
+{
+	char name[SEGFILE_NAME_MAX];
+
+	segfile_name(index->base, ".index", name);
+	(void)unlinkat(dir_fd, name, 0); /* may not be there */
+	segfile_name(index->base, ".timeindex", name);
+	(void)unlinkat(dir_fd, name, 0);
+}
+
+uint32_t segindex_find_file(int dir_fd, int64_t base, int64_t offset)
+{
+	char name[SEGFILE_NAME_MAX];
+	uint8_t entry[SEGINDEX_OFFSET_SIZE];
+	uint32_t pos = 0;
+	struct stat stat;
+	int fd;
+
+	segfile_name(base, ".index", name);
+	fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	if (fstat(fd, &stat) == 0 && stat.st_size <= INT32_MAX) {
+		uint32_t count = (uint32_t)stat.st_size / SEGINDEX_OFFSET_SIZE;
+
+		/* A failed read ends the search further to the left: longer to read, not wrong. */
+		for (uint32_t low = 0; low < count;) {
+			uint32_t i = low + (count - low) / 2;
+
+			if (segfile_read(fd, entry, sizeof(entry),
+					 (uint64_t)i * SEGINDEX_OFFSET_SIZE) == 0 &&
+			    base + bytes_load_u32(entry) <= offset) {
+				pos = bytes_load_u32(entry + 4);
+				low = i + 1;
+			} else {
+				count = i;
+			}
+		}
+	}
+	(void)close(fd); /* nothing was written */
+	return pos;
+}

@@ -82,3 +82,14 @@ NODISCARD int segindex_save(struct segindex *index, int dir_fd, bool is_final);
  */
 NODISCARD int segindex_load(struct segindex *index, int dir_fd, int64_t base, uint32_t log_size,
 			    bool is_active);
+
+/** Remove both files, if they are there. @context cold */
+void segindex_unlink(const struct segindex *index, int dir_fd);
+
+/**
+ * segindex_find() in the files of a log that another process has.
+ *
+ * @return position of a batch at or before the one that holds `offset`; 0 when there is no index
+ * @context cold
+ */
+uint32_t segindex_find_file(int dir_fd, int64_t base, int64_t offset);

@@ -18,7 +18,8 @@ struct segreader;
  * @param log_dir  Kafka log directory (<data>/log)
  * @param table    mapped partitions table; borrowed until the reader is closed
  * @param offset   first offset wanted; -2: the log's start
- * @return 0; ERR_UNKNOWN; ERR_RETENTION offset below the log's start; ERR_OFFSET_RANGE; -errno
+ * @return 0; ERR_UNKNOWN; ERR_OFFLINE; ERR_RETENTION offset below the log's start; ERR_OFFSET_RANGE
+ *         above the high watermark; -errno
  */
 NODISCARD int segreader_open(const char *log_dir, const struct partitions *table,
 			     const struct uuid *topic_id, uint32_t partition, int64_t offset,
@@ -29,7 +30,8 @@ void segreader_close(struct segreader *reader);
  * Next whole batch below the high watermark, checksum verified.
  *
  * @param[out] ret_bytes  [ret_batch->size], borrowed until the next call
- * @return 1 a batch; 0 none now (at the watermark); ERR_RETENTION; ERR_CORRUPT; -errno
+ * @return 1 a batch (the first may begin before the offset asked for); 0 none now (at the watermark);
+ *         ERR_RETENTION; ERR_UNKNOWN the topic is gone; ERR_OFFLINE; ERR_CORRUPT; -errno
  */
 NODISCARD int segreader_next(struct segreader *reader, struct batch *ret_batch,
 			     const uint8_t **ret_bytes);

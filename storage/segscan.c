@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/crc32c.h"
+#include "storage/segfile.h"
 
 #define BUFFER_SIZE (256U * 1024)
 
@@ -15,7 +16,7 @@ void segscan_begin(struct segscan *scan, int fd, uint64_t pos, uint64_t limit)
 	scan->fd = fd;
 	scan->pos = pos;
 	scan->limit = limit;
-	scan->buffer_pos = pos;
+	scan->buffer_pos = ALIGN_DOWN(pos, SEGFILE_ALIGN);
 	scan->filled = 0;
 }
 
@@ -28,50 +29,56 @@ void segscan_fini(struct segscan *scan)
 static int reserve(struct segscan *scan, size_t size)
 {
 	size_t capacity = MAX(scan->capacity, (size_t)BUFFER_SIZE);
-	uint8_t *buffer;
+	void *buffer;
 
 	while (capacity < size)
 		capacity *= 2;
 	if (capacity == scan->capacity)
 		return 0;
-	buffer = realloc(scan->buffer, capacity);
-	if (buffer == NULL)
+	if (posix_memalign(&buffer, SEGFILE_ALIGN, capacity) != 0)
 		return -ENOMEM;
+	if (scan->filled > 0)
+		memcpy(buffer, scan->buffer, scan->filled);
+	free(scan->buffer);
 	scan->buffer = buffer;
 	scan->capacity = capacity;
 	return 0;
 }
 
-/* Have `size` bytes from scan->pos on in the buffer; what lies before is dropped when room is short.
-   @return 0; ERR_TRUNCATED the file ends before; -errno */
+/* Have `size` bytes from scan->pos on in the buffer, by direct reads of whole blocks: the page cache
+   has no say in what another process's direct writes look like. Bytes past the limit are not kept,
+   they may change. @return 0; ERR_TRUNCATED the file ends before; -errno */
 static int fill(struct segscan *scan, size_t size)
 {
-	size_t begin = (size_t)(scan->pos - scan->buffer_pos);
+	uint64_t base = ALIGN_DOWN(scan->pos, SEGFILE_ALIGN);
+	size_t need = (size_t)(scan->pos - base) + size;
+	size_t shift = (size_t)(base - scan->buffer_pos);
 	int error;
 
-	if (scan->filled >= begin + size)
+	if (scan->buffer_pos + scan->filled >= scan->pos + size)
 		return 0;
-	if (begin > scan->filled)
-		begin = scan->filled; /* skipped past the buffer */
-	if (begin > 0)
-		memmove(scan->buffer, scan->buffer + begin, scan->filled - begin);
-	scan->filled -= begin;
-	scan->buffer_pos = scan->pos;
-	error = reserve(scan, size);
+	shift = MIN(shift, scan->filled);
+	if (shift > 0)
+		memmove(scan->buffer, scan->buffer + shift, scan->filled - shift);
+	scan->filled -= shift;
+	scan->buffer_pos = base;
+	error = reserve(scan, need);
 	if (error != 0)
 		return error;
-	while (scan->filled < size) {
-		uint64_t at = scan->buffer_pos + scan->filled;
-		size_t room = MIN(scan->capacity - scan->filled, (size_t)(scan->limit - at));
-		ssize_t n = pread(scan->fd, scan->buffer + scan->filled, room, (off_t)at);
+	while (scan->filled < need) {
+		size_t at = ALIGN_DOWN(scan->filled, SEGFILE_ALIGN);
+		uint64_t left = ALIGN_UP(scan->limit - base - at, SEGFILE_ALIGN);
+		ssize_t n = pread(scan->fd, scan->buffer + at,
+				  (size_t)MIN((uint64_t)(scan->capacity - at), left),
+				  (off_t)(base + at));
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return -errno;
-		if (n == 0)
+		if (at + (size_t)n <= scan->filled)
 			return ERR_TRUNCATED;
-		scan->filled += (size_t)n;
+		scan->filled = (size_t)MIN((uint64_t)(at + (size_t)n), scan->limit - base);
 	}
 	return 0;
 }

@@ -15,9 +15,9 @@
 #define SEGSCAN_BATCH_MAX (32U * 1024 * 1024)
 
 struct segscan {
-	int fd;          /* borrowed; buffered */
+	int fd;          /* borrowed; of segfile_open() */
 	uint64_t pos;    /* file position of the next batch */
-	uint64_t limit;  /* file position not to read at or past */
+	uint64_t limit;  /* file position not to look at or past; may be moved between calls */
 	uint8_t *buffer; /* file bytes [buffer_pos, buffer_pos + filled) */
 	size_t capacity;
 	size_t filled;

@@ -34,7 +34,8 @@ struct logbox *logbox_new(uint64_t ring_size)
 
 	CHECK(box != NULL);
 	temp_dir_make(box->dir);
-	temp_dir_path(box->dir, "ring", box->ring);
+	/* io_uring registers memory of tmpfs, not of files on a disk. */
+	CHECK(snprintf(box->ring, TEMP_PATH_SIZE, "/dev/shm/%s", strrchr(box->dir, '/') + 1) > 0);
 	box->log_dir_fd = open(box->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	CHECK(box->log_dir_fd >= 0);
 	box->ring_size = ring_size;
@@ -66,6 +67,7 @@ void logbox_free(struct logbox *box)
 	if (box->uring != NULL)
 		logbox_kill(box);
 	(void)close(box->log_dir_fd);
+	(void)unlink(box->ring);
 	temp_dir_remove(box->dir);
 	free(box);
 }

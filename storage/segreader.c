@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "storage/segreader.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "storage/segfile.h"
+#include "storage/segindex.h"
+#include "storage/segscan.h"
+
+struct segreader {
+	const struct partitions *table;
+	struct uuid topic_id;
+	uint32_t partition;
+	int lease;  /* -1: none could be had */
+	int dir_fd; /* the partition's folder */
+	int fd;     /* of the segment; -1: none open */
+	int64_t base;
+	int64_t offset; /* next one wanted */
+	struct partition_view view;
+	struct segscan scan;
+};
+
+/* Look at the table again. @return 0; ERR_RETENTION; ERR_UNKNOWN; ERR_OFFLINE */
+static int refresh(struct segreader *reader)
+{
+	int error =
+		partitions_find(reader->table, &reader->topic_id, reader->partition, &reader->view);
+
+	if (error == 0 && reader->view.error == ERR_OFFLINE)
+		error = ERR_OFFLINE;
+	if (error == 0 && reader->offset < reader->view.start_offset)
+		error = ERR_RETENTION;
+	return error;
+}
+
+/* The segment to read `offset` from: the one with the largest base at or below it. @return -ENOENT */
+static int find_segment(const struct segreader *reader, int64_t offset, int64_t *ret_base)
+{
+	int fd = openat(reader->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+	const struct dirent *entry;
+	int64_t found = -1;
+
+	if (dir == NULL) {
+		int error = -errno;
+
+		if (fd >= 0)
+			(void)close(fd); /* a folder */
+		return error;
+	}
+	while ((entry = readdir(dir)) != NULL) {
+		int64_t base;
+
+		if (segfile_name_parse(entry->d_name, ".log", &base) && base <= offset &&
+		    base > found)
+			found = base;
+	}
+	(void)closedir(dir);
+	if (found < 0)
+		return -ENOENT;
+	*ret_base = found;
+	return 0;
+}
+
+/* End of what may be read of the open segment. */
+static int find_limit(const struct segreader *reader, uint64_t *ret_limit)
+{
+	struct stat stat;
+
+	if (reader->base == reader->view.segment_base) {
+		*ret_limit = (uint64_t)reader->view.file_end;
+		return 0;
+	}
+	/* Durable as a whole; zeroes may follow its batches until it is trimmed. */
+	if (fstat(reader->fd, &stat) != 0)
+		return -errno;
+	*ret_limit = reader->base < reader->view.segment_base ? (uint64_t)stat.st_size : 0;
+	return 0;
+}
+
+/* Open the segment that holds reader->offset and go to a batch at or before it. */
+static int open_segment(struct segreader *reader)
+{
+	uint64_t limit;
+	int64_t base;
+	int error = find_segment(reader, reader->offset, &base);
+	uint32_t pos;
+
+	if (error != 0)
+		return error == -ENOENT ? ERR_RETENTION : error;
+	if (reader->fd >= 0)
+		(void)close(reader->fd); /* nothing was written */
+	reader->fd = segfile_open(reader->dir_fd, base, O_RDONLY);
+	if (reader->fd < 0)
+		return reader->fd == -ENOENT ? ERR_RETENTION : reader->fd;
+	reader->base = base;
+	error = find_limit(reader, &limit);
+	if (error != 0)
+		return error;
+	pos = segindex_find_file(reader->dir_fd, base, reader->offset);
+	segscan_begin(&reader->scan, reader->fd, pos <= limit ? pos : 0, limit);
+	return 0;
+}
+
+int segreader_open(const char *log_dir, const struct partitions *table, const struct uuid *topic_id,
+		   uint32_t partition, int64_t offset, struct segreader **ret_reader)
+{
+	CLEANUP(segreader_closep) struct segreader *reader = calloc(1, sizeof(*reader));
+	char path[4096];
+	int error;
+
+	if (reader == NULL)
+		return -ENOMEM;
+	reader->table = table;
+	reader->topic_id = *topic_id;
+	reader->partition = partition;
+	reader->fd = reader->dir_fd = reader->lease = -1;
+	reader->offset = INT64_MAX; /* any start is right until we know it */
+	error = refresh(reader);
+	if (error != 0)
+		return error;
+	reader->offset = offset == -2 ? reader->view.start_offset : offset;
+	if (reader->offset < reader->view.start_offset)
+		return ERR_RETENTION;
+	if (reader->offset > reader->view.high_watermark)
+		return ERR_OFFSET_RANGE;
+	/* Deletion only unlinks, so a reader that may not write leases is as safe without. */
+	reader->lease = partitions_lease_take(table);
+	error = snprintf(path, sizeof(path), "%s/%s-%" PRIu32, log_dir, reader->view.topic,
+			 partition);
+	if (error < 0 || (size_t)error >= sizeof(path))
+		return -ENAMETOOLONG;
+	reader->dir_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (reader->dir_fd < 0)
+		return -errno;
+	*ret_reader = TAKE_PTR(reader);
+	return 0;
+}
+
+void segreader_close(struct segreader *reader)
+{
+	if (reader == NULL)
+		return;
+	if (reader->lease >= 0)
+		partitions_lease_release(reader->table, reader->lease);
+	if (reader->fd >= 0)
+		(void)close(reader->fd); /* nothing was written */
+	if (reader->dir_fd >= 0)
+		(void)close(reader->dir_fd);
+	segscan_fini(&reader->scan);
+	free(reader);
+}
+
+/* The bytes that may be read have no batch any more. @return 1 go on; 0 at the watermark; error */
+static int at_limit(struct segreader *reader)
+{
+	bool was_last = reader->base == reader->view.segment_base;
+	bool is_at_limit = reader->scan.pos == reader->scan.limit;
+	int64_t before = reader->base;
+	uint64_t limit;
+	int error = was_last ? refresh(reader) : 0;
+
+	if (error == 0)
+		error = find_limit(reader, &limit);
+	if (error != 0)
+		return error;
+	if (is_at_limit && limit > reader->scan.limit) {
+		reader->scan.limit = limit;
+		return 1;
+	}
+	if (reader->base == reader->view.segment_base)
+		return is_at_limit ? 0 : ERR_CORRUPT;
+	/* Batches may be missing at the end of a compacted segment, so any next one will do. */
+	error = open_segment(reader);
+	if (error == 0 && reader->base == before)
+		error = ERR_CORRUPT; /* it ends below the next one's begin */
+	return error == 0 ? 1 : error;
+}
+
+/* A segment that is trimmed while it is read ends earlier than its size said. */
+static bool was_trimmed(struct segreader *reader)
+{
+	uint64_t limit;
+
+	if (find_limit(reader, &limit) != 0 || limit >= reader->scan.limit)
+		return false;
+	reader->scan.limit = MAX(limit, reader->scan.pos);
+	return true;
+}
+
+int segreader_next(struct segreader *reader, struct batch *ret_batch, const uint8_t **ret_bytes)
+{
+	struct batch batch;
+	const uint8_t *bytes;
+	int result;
+
+	if (reader->offset >= reader->view.high_watermark) {
+		result = refresh(reader);
+		if (result != 0)
+			return result;
+		if (reader->offset >= reader->view.high_watermark)
+			return 0;
+	}
+	if (reader->fd < 0) {
+		result = open_segment(reader);
+		if (result != 0)
+			return result;
+	}
+	for (;;) {
+		result = segscan_next(&reader->scan, &batch, &bytes);
+		if (result == ERR_CORRUPT && was_trimmed(reader))
+			continue;
+		if (result < 0)
+			return result;
+		if (result == 0) {
+			result = at_limit(reader);
+			if (result != 1)
+				return result;
+			continue;
+		}
+		if (batch_last_offset(&batch) < reader->offset)
+			continue;
+		if (batch_last_offset(&batch) >= reader->view.high_watermark) {
+			reader->scan.pos -= batch.size;
+			return 0;
+		}
+		reader->offset = batch_last_offset(&batch) + 1;
+		*ret_batch = batch;
+		*ret_bytes = bytes;
+		return 1;
+	}
+}

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Claim: a read gives whole batches from the wanted offset on, the same bytes from ring and files,
+   nothing at or above the limit or the high watermark, and survives eviction, cancellation and files
+   that are shorter than they were. Shown on the real io_uring and O_DIRECT files. */
+#include <errno.h>
+#include <string.h>
+
+#include "cm.h"
+#include "logbox.h"
+
+#define RING_SIZE (UINT64_C(16) * 1024 * 1024)
+
+static int setup(void **state)
+{
+	struct logbox *box = logbox_new(RING_SIZE);
+
+	CHECK(logbox_open(box, false, 0) == 0);
+	*state = box;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	logbox_free(*state);
+	return 0;
+}
+
+static void append(struct logbox *box, uint32_t count, uint32_t value_size, int32_t records)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		int64_t offset;
+
+		while ((offset = logbox_append(
+				box, &(struct logbox_spec){ .value_size = value_size + i % 50,
+							    .records = records })) == -EAGAIN)
+			logbox_settle(box);
+		assert_true(offset >= 0);
+	}
+	logbox_settle(box);
+}
+
+/* Make the log give up all its chunks: the tail is quiet, then memory is wanted. */
+static void evict_all(struct logbox *box)
+{
+	struct chunk *chunks[RING_SIZE / CHUNK_SIZE_MIN];
+	uint32_t count = 0;
+
+	box->now_ms += 60000;
+	logbox_housekeep(box);
+	while (count < ARRAY_COUNT(chunks) &&
+	       (chunks[count] = chunk_take(box->chunks, CHUNK_SIZE_MIN)) != NULL)
+		count++;
+	assert_true(list_is_empty(&box->log->chunks));
+	while (count > 0)
+		chunk_unref(chunks[--count]);
+}
+
+static uint64_t colds(const struct logbox *box)
+{
+	return counters_get(&box->counters, COUNTER_SEGLOG_READS_COLD);
+}
+
+static void test_segread_hot_and_cold_are_the_same(void **state)
+{
+	struct logbox *box = *state;
+
+	append(box, 500, 700, 3);
+	logbox_verify_range(box, 0, 1500, 10000);
+	assert_int_equal(colds(box), 0);
+	logbox_verify_range(box, 0, 1500, 1);
+	assert_int_equal(colds(box), 0);
+	evict_all(box);
+	logbox_verify_range(box, 0, 1500, 10000);
+	assert_true(colds(box) > 0);
+	logbox_verify_range(box, 0, 1500, 1);
+	logbox_verify_range(box, 0, 1500, 1024 * 1024);
+	/* Appended again behind evicted bytes: both kinds in one log. */
+	append(box, 50, 700, 3);
+	logbox_verify_range(box, 0, 1650, 5000);
+}
+
+static void test_segread_from_inside_a_batch(void **state)
+{
+	struct logbox *box = *state;
+	struct seglog_read read;
+
+	append(box, 20, 100, 10);
+	for (int pass = 0; pass < 2; pass++) {
+		for (int64_t offset = 0; offset < 200; offset += 7) {
+			assert_int_equal(logbox_read(box, offset, 1, INT64_MAX, &read), 0);
+			assert_int_equal(logbox_verify(box, &read), offset / 10 * 10 + 10);
+			seglog_read_release(&read);
+		}
+		evict_all(box);
+	}
+}
+
+static void test_segread_stays_below_limit(void **state)
+{
+	struct logbox *box = *state;
+	struct seglog_read read;
+
+	append(box, 100, 300, 10);
+	for (int pass = 0; pass < 2; pass++) {
+		for (int64_t limit = 500; limit <= 540; limit++) {
+			assert_int_equal(logbox_read(box, 480, 100000, limit, &read), 0);
+			assert_int_equal(logbox_verify(box, &read), limit / 10 * 10);
+			seglog_read_release(&read);
+		}
+		/* A batch that reaches over the limit is not there yet. */
+		assert_int_equal(logbox_read(box, 500, 100000, 505, &read), 0);
+		assert_int_equal(read.size, 0);
+		assert_int_equal(logbox_read(box, 500, 100000, 500, &read), 0);
+		assert_int_equal(read.size, 0);
+		evict_all(box);
+	}
+}
+
+static void test_segread_stays_below_high_watermark(void **state)
+{
+	struct logbox *box = *state;
+	struct seglog_read read;
+
+	append(box, 10, 100, 1);
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(logbox_append(box, &(struct logbox_spec){ 0 }), 10 + i);
+	assert_int_equal(logbox_read(box, 5, 100000, INT64_MAX, &read), 0);
+	assert_int_equal(logbox_verify(box, &read), 10);
+	seglog_read_release(&read);
+	assert_int_equal(logbox_read(box, 10, 100000, INT64_MAX, &read), 0);
+	assert_int_equal(read.size, 0);
+	assert_int_equal(logbox_read(box, 20, 100000, INT64_MAX, &read), 0);
+	assert_int_equal(read.size, 0);
+	assert_int_equal(logbox_read(box, 21, 100000, INT64_MAX, &read), ERR_OFFSET_RANGE);
+	assert_int_equal(logbox_read(box, -1, 100000, INT64_MAX, &read), ERR_OFFSET_RANGE);
+}
+
+static void test_segread_largest_batch(void **state)
+{
+	struct logbox *box = *state;
+	const uint32_t value_size = SEGLOG_BATCH_SIZE_MAX - 100;
+
+	append(box, 1, 50, 1);
+	append(box, 1, value_size, 1);
+	append(box, 1, 50, 1);
+	logbox_verify_range(box, 0, 3, 1);
+	evict_all(box);
+	logbox_verify_range(box, 0, 3, 1);
+	logbox_verify_range(box, 0, 3, UINT32_MAX);
+}
+
+static void test_segread_over_segments(void **state)
+{
+	struct logbox *box = *state;
+
+	box->args.settings.segment_size = 128 * 1024;
+	seglog_configure(box->log, &box->args.settings);
+	append(box, 300, 2000, 1);
+	assert_ptr_not_equal(box->log->first, box->log->tail);
+	logbox_verify_range(box, 0, 300, 1024 * 1024);
+	evict_all(box);
+	logbox_verify_range(box, 0, 300, 1024 * 1024);
+	logbox_verify_range(box, 0, 300, 1);
+}
+
+static void never(struct seglog_read *read, int error)
+{
+	(void)read;
+	(void)error;
+	fail_msg("a cancelled read was reported");
+}
+
+static void test_segread_cancel(void **state)
+{
+	struct logbox *box = *state;
+	struct seglog_read *read = calloc(1, sizeof(*read));
+	uint64_t available;
+
+	append(box, 100, 700, 1);
+	evict_all(box);
+	available = chunk_pool_available(box->chunks);
+	*read = (struct seglog_read){ .size_max = 1000, .limit = INT64_MAX, .done = never };
+	assert_int_equal(seglog_read(box->log, read), -EINPROGRESS);
+	assert_true(chunk_pool_available(box->chunks) < available);
+	seglog_read_cancel(read);
+	free(read);
+	while (!seglog_detach(box->log))
+		(void)uring_wait(box->uring, NS_PER_MS);
+	assert_int_equal(chunk_pool_available(box->chunks), available);
+}
+
+static void test_segread_bounded_in_flight(void **state)
+{
+	struct logbox *box = *state;
+	struct seglog_read reads[SEGLOG_COLD_READS + 1];
+
+	append(box, 100, 700, 1);
+	evict_all(box);
+	for (uint32_t i = 0; i < ARRAY_COUNT(reads); i++)
+		reads[i] =
+			(struct seglog_read){ .size_max = 1000, .limit = INT64_MAX, .done = never };
+	for (uint32_t i = 0; i < SEGLOG_COLD_READS; i++)
+		assert_int_equal(seglog_read(box->log, &reads[i]), -EINPROGRESS);
+	assert_int_equal(seglog_read(box->log, &reads[SEGLOG_COLD_READS]), -EAGAIN);
+	for (uint32_t i = 0; i < SEGLOG_COLD_READS; i++)
+		seglog_read_cancel(&reads[i]);
+	while (!seglog_detach(box->log))
+		(void)uring_wait(box->uring, NS_PER_MS);
+}
+
+static void test_segread_damaged_file(void **state)
+{
+	struct logbox *box = *state;
+	struct seglog_read read;
+	uint8_t bytes[4] = { 0xff, 0xff, 0xff, 0xff };
+	char path[TEMP_PATH_SIZE];
+
+	append(box, 50, 700, 1);
+	evict_all(box);
+	logbox_damage(box, 0, ".log", 8, bytes, sizeof(bytes));
+	assert_int_equal(logbox_read(box, 0, 1000, INT64_MAX, &read), ERR_CORRUPT);
+	assert_int_equal(read.slice_count, 0);
+	logbox_path(box, 0, ".log", path);
+	assert_int_equal(truncate(path, 8192), 0);
+	assert_true(logbox_read(box, 40, 1000, INT64_MAX, &read) != 0);
+	assert_int_equal(counters_get(&box->counters, COUNTER_SEGLOG_READ_FAILURES), 2);
+}
+
+/* Slices keep their chunk for as long as they are being sent. */
+static void test_segread_slices_outlive_eviction(void **state)
+{
+	struct logbox *box = *state;
+	struct chunk *chunks[RING_SIZE / CHUNK_SIZE_MIN];
+	struct seglog_read read;
+	uint32_t count = 0;
+
+	append(box, 400, 700, 1);
+	assert_int_equal(logbox_read(box, 3, 100000, INT64_MAX, &read), 0);
+	box->now_ms += 60000;
+	logbox_housekeep(box);
+	while (count < ARRAY_COUNT(chunks) &&
+	       (chunks[count] = chunk_take(box->chunks, CHUNK_SIZE_MIN)) != NULL)
+		memset(chunks[count++]->mem, 0xdd, CHUNK_SIZE_MIN);
+	assert_true(logbox_verify(box, &read) > 3);
+	seglog_read_release(&read);
+	while (count > 0)
+		chunk_unref(chunks[--count]);
+	logbox_verify_range(box, 0, 400, 1000);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_segread_hot_and_cold_are_the_same),
+		TEST(test_segread_from_inside_a_batch),
+		TEST(test_segread_stays_below_limit),
+		TEST(test_segread_stays_below_high_watermark),
+		TEST(test_segread_largest_batch),
+		TEST(test_segread_over_segments),
+		TEST(test_segread_cancel),
+		TEST(test_segread_bounded_in_flight),
+		TEST(test_segread_damaged_file),
+		TEST(test_segread_slices_outlive_eviction),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

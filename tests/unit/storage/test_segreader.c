@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Claim: another process that follows the reader contract sees every batch below the high watermark
+   once and in order, over segment ends, while the log is written, rolled and trimmed, and is told
+   when retention took what it wanted. Shown with a log and its readers in one thread, in step. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/crc32c.h"
+#include "storage/segreader.h"
+
+#include "cm.h"
+#include "logbox.h"
+#include "uring_fake.h"
+
+#define RING_SIZE (UINT64_C(16) * 1024 * 1024)
+
+static struct partitions *table;
+
+static int setup(void **state)
+{
+	struct logbox *box = logbox_new(RING_SIZE);
+	struct partition_view view = { .partition = 3, .topic = LOGBOX_TOPIC };
+	char path[TEMP_PATH_SIZE];
+
+	temp_dir_path(box->dir, "partitions", path);
+	view.topic_id = box->args.topic_id;
+	CHECK(partitions_open(path, true, &table) == 0);
+	box->args.cell = partitions_add(table, &view);
+	CHECK(box->args.cell != NULL);
+	box->args.settings.segment_size = 128 * 1024;
+	CHECK(logbox_open(box, false, 0) == 0);
+	uring_fake_set_auto(box->uring, true);
+	*state = box;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	logbox_free(*state);
+	partitions_close(table);
+	return 0;
+}
+
+static int open_at(struct logbox *box, int64_t offset, struct segreader **ret_reader)
+{
+	return segreader_open(box->dir, table, &box->args.topic_id, 3, offset, ret_reader);
+}
+
+static void append(struct logbox *box, uint32_t count, uint32_t value_size)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		int64_t offset;
+
+		while ((offset = logbox_append(
+				box, &(struct logbox_spec){ .value_size = value_size })) == -EAGAIN)
+			logbox_settle(box);
+		assert_true(offset >= 0);
+	}
+}
+
+static int64_t read_on(struct logbox *box, struct segreader *reader, int64_t expected)
+{
+	struct batch batch;
+	const uint8_t *bytes;
+	int result;
+
+	while ((result = segreader_next(reader, &batch, &bytes)) == 1) {
+		assert_int_equal(batch.base_offset, expected);
+		assert_int_equal(batch.crc, box->batches[expected].crc);
+		assert_int_equal(crc32c_extend(CRC32C_INIT, bytes + BATCH_CRC_BEGIN,
+					       batch.size - BATCH_CRC_BEGIN),
+				 batch.crc);
+		expected = batch_last_offset(&batch) + 1;
+	}
+	assert_int_equal(result, 0);
+	return expected;
+}
+
+static void test_segreader_follows_the_watermark(void **state)
+{
+	struct logbox *box = *state;
+	struct segreader *reader;
+	int64_t next = 0;
+
+	assert_int_equal(open_at(box, -2, &reader), 0);
+	assert_int_equal(read_on(box, reader, 0), 0);
+	for (int round = 0; round < 60; round++) {
+		append(box, 1 + (uint32_t)round % 9, 3000);
+		assert_int_equal(read_on(box, reader, next), seglog_high_watermark(box->log));
+		next = seglog_high_watermark(box->log);
+		logbox_settle(box);
+		next = read_on(box, reader, next);
+		assert_int_equal(next, seglog_next_offset(box->log));
+	}
+	assert_ptr_not_equal(box->log->first, box->log->tail);
+	segreader_close(reader);
+}
+
+static void test_segreader_begins_anywhere(void **state)
+{
+	struct logbox *box = *state;
+	struct segreader *reader;
+
+	append(box, 200, 3000);
+	logbox_settle(box);
+	for (int64_t offset = 0; offset <= 200; offset += 13) {
+		assert_int_equal(open_at(box, offset, &reader), 0);
+		assert_int_equal(read_on(box, reader, offset), 200);
+		segreader_close(reader);
+	}
+	assert_int_equal(open_at(box, 201, &reader), ERR_OFFSET_RANGE);
+	assert_int_equal(segreader_open(box->dir, table, &box->args.topic_id, 4, 0, &reader),
+			 ERR_UNKNOWN);
+}
+
+static void test_segreader_after_reopening(void **state)
+{
+	struct logbox *box = *state;
+	struct segreader *reader;
+
+	append(box, 100, 3000);
+	logbox_settle(box);
+	assert_int_equal(logbox_close(box), 0);
+	assert_int_equal(logbox_open(box, true, 100), 0);
+	uring_fake_set_auto(box->uring, true);
+	append(box, 100, 500);
+	logbox_settle(box);
+	assert_int_equal(open_at(box, 95, &reader), 0);
+	assert_int_equal(read_on(box, reader, 95), 200);
+	segreader_close(reader);
+}
+
+static void test_segreader_retention_is_reported(void **state)
+{
+	struct logbox *box = *state;
+	struct segreader *reader;
+	struct batch batch;
+	const uint8_t *bytes;
+
+	append(box, 200, 3000);
+	logbox_settle(box);
+	assert_int_equal(open_at(box, 0, &reader), 0);
+	assert_int_equal(segreader_next(reader, &batch, &bytes), 1);
+	box->args.settings.retention_size = 200 * 1024;
+	seglog_configure(box->log, &box->args.settings);
+	logbox_housekeep(box);
+	logbox_housekeep(box);
+	assert_true(seglog_start_offset(box->log) > 0);
+	/* What is open stays readable; what follows is gone, and said to be. */
+	do {
+		int result = segreader_next(reader, &batch, &bytes);
+
+		if (result != 1) {
+			assert_int_equal(result, ERR_RETENTION);
+			break;
+		}
+	} while (true);
+	segreader_close(reader);
+	assert_int_equal(open_at(box, 0, &reader), ERR_RETENTION);
+	assert_int_equal(open_at(box, -2, &reader), 0);
+	assert_int_equal(read_on(box, reader, seglog_start_offset(box->log)), 200);
+	segreader_close(reader);
+}
+
+static void test_segreader_damage_is_reported(void **state)
+{
+	struct logbox *box = *state;
+	struct segreader *reader;
+	struct batch batch;
+	const uint8_t *bytes;
+	uint8_t byte;
+
+	append(box, 10, 3000);
+	logbox_settle(box);
+	(void)logbox_load(box, 0, ".log");
+	byte = (uint8_t)~box->scratch[200];
+	logbox_damage(box, 0, ".log", 200, &byte, 1);
+	assert_int_equal(open_at(box, 0, &reader), 0);
+	assert_int_equal(segreader_next(reader, &batch, &bytes), ERR_CORRUPT);
+	segreader_close(reader);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_segreader_follows_the_watermark),
+		TEST(test_segreader_begins_anywhere),
+		TEST(test_segreader_after_reopening),
+		TEST(test_segreader_retention_is_reported),
+		TEST(test_segreader_damage_is_reported),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -71,6 +71,15 @@ uint64_t hist_quantile(const struct hist *hist, uint32_t per_million)
 	return load(&hist->max);
 }
 
+uint64_t hist_count_to(const struct hist *hist, uint64_t value)
+{
+	uint64_t count = 0;
+
+	for (uint32_t i = 0; i < HIST_BUCKETS && bucket_upper(i) <= value; i++)
+		count += load(&hist->bucket[i]);
+	return count;
+}
+
 void hist_merge(struct hist *to, const struct hist *from)
 {
 	for (uint32_t i = 0; i < HIST_BUCKETS; i++)

@@ -26,5 +26,7 @@ void hist_init(struct hist *hist);
 void hist_add(struct hist *hist, uint64_t value);
 /** @param per_million  500000: median. @return upper edge of the bucket; 0 when empty */
 uint64_t hist_quantile(const struct hist *hist, uint32_t per_million);
+/** @return how many values are at most `value`, as far as the buckets tell: edges are 3 % apart */
+uint64_t hist_count_to(const struct hist *hist, uint64_t value);
 /** Add all of `from` to `to`. */
 void hist_merge(struct hist *to, const struct hist *from);

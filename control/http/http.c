@@ -13,6 +13,8 @@
 #include "base/err.h"
 #include "base/list.h"
 
+#include "control/http/utf8.h"
+
 struct http {
 	struct MHD_Daemon *daemon;
 	struct http_config config;
@@ -70,11 +72,33 @@ static bool is_allowed(const struct http *http, struct MHD_Connection *connectio
 {
 	const char *header;
 
-	if (http->config.token[0] == '\0' || strcmp(path, "/health") == 0)
+	static const char *const open_paths[] = { "/", "/health", "/livez", "/readyz" };
+
+	if (http->config.token[0] == '\0')
 		return true;
+	for (size_t i = 0; i < ARRAY_COUNT(open_paths); i++) {
+		if (strcmp(path, open_paths[i]) == 0)
+			return true;
+	}
 	header = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Authorization");
 	return header != NULL && strncmp(header, "Bearer ", 7) == 0 &&
 	       is_same_secret(header + 7, http->config.token);
+}
+
+/**
+ * A page of another site may send requests to a box that its reader can reach. Browsers tell which
+ * site it was; programs that are no browsers do not.
+ */
+static bool is_own_page(struct MHD_Connection *connection, const char *method)
+{
+	const char *origin, *host;
+
+	if (strcmp(method, "GET") == 0)
+		return true;
+	origin = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Origin");
+	host = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Host");
+	return origin == NULL || (host != NULL && strncmp(origin, "http://", 7) == 0 &&
+				  strcmp(origin + 7, host) == 0);
 }
 
 static struct http_call *call_new(struct http *http, struct MHD_Connection *connection)
@@ -122,6 +146,11 @@ static void dispatch(struct http_call *call, const char *path, const char *metho
 	if (!is_allowed(call->http, call->connection, path)) {
 		http_reply_error(call, MHD_HTTP_UNAUTHORIZED,
 				 "send the token of http.token as 'Authorization: Bearer ...'");
+		return;
+	}
+	if (!is_own_page(call->connection, method)) {
+		http_reply_error(call, MHD_HTTP_FORBIDDEN,
+				 "changes are not taken from pages of other sites");
 		return;
 	}
 	call->route = find_route(call->http, method, path, &rest, &is_path);
@@ -305,11 +334,15 @@ void http_reply_json(struct http_call *call, unsigned status, json_t *value)
 
 void http_reply_error(struct http_call *call, unsigned status, const char *fmt, ...)
 {
-	char text[512];
+	char text[512], *clean;
 	va_list args;
 
 	va_start(args, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	http_reply_json(call, status, json_pack("{s:s}", "error", text));
+	/* Paths and names of callers are in it, and JSON takes nothing but UTF-8. */
+	clean = utf8_clean(text);
+	CHECK(clean != NULL);
+	http_reply_json(call, status, json_pack("{s:s}", "error", clean));
+	free(clean);
 }

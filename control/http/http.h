@@ -31,7 +31,8 @@ struct http_route {
 struct http_config {
 	const char *address; /* IPv4 to listen on */
 	uint16_t port;
-	const char *token; /* bearer token that every call but GET /health must carry; "": none */
+	const char *
+		token; /* bearer token that calls must carry, but for the page itself and the probes; "": none */
 	const struct http_route *routes; /* borrowed for life; the first match serves */
 	uint32_t route_count;
 	void *ctx; /* of the handlers */

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/http/boxstats.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define LINE_SIZE  512
+#define LINES_MAX  16
+#define EXTRA_SIZE 16 /* "/transports" */
+
+void boxstats_init(struct boxstats *stats, const char *run_dir)
+{
+	memset(stats, 0, sizeof(*stats));
+	(void)snprintf(stats->run_dir, sizeof(stats->run_dir), "%s", run_dir);
+}
+
+void boxstats_fini(struct boxstats *stats)
+{
+	shmcounters_close(stats->shared);
+	stats->shared = NULL;
+	stats->count = 0;
+}
+
+void boxstats_refresh(struct boxstats *stats)
+{
+	char path[sizeof(stats->run_dir) + EXTRA_SIZE];
+	struct shmcounters *shared;
+
+	if (stats->shared != NULL && !shmcounters_is_retired(stats->shared))
+		return;
+	(void)snprintf(path, sizeof(path), "%s/counters", stats->run_dir);
+	/* The last values of a dataplane that left stay until there are newer ones. */
+	if (shmcounters_open(path, &shared) != 0)
+		return;
+	shmcounters_close(stats->shared);
+	stats->shared = shared;
+	stats->count = shmcounters_cores(shared);
+	for (uint32_t i = 0; i < stats->count; i++) {
+		stats->counters[i] = shmcounters_core(shared, i);
+		stats->flush_ns[i] = shmcounters_flush_ns(shared, i);
+	}
+}
+
+void boxstats_flush_all(const struct boxstats *stats, struct hist *ret_hist)
+{
+	hist_init(ret_hist);
+	for (uint32_t i = 0; i < stats->count; i++)
+		hist_merge(ret_hist, stats->flush_ns[i]);
+}
+
+int64_t boxstats_sum(const struct boxstats *stats, enum counter which)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < stats->count; i++)
+		sum += counters_get(stats->counters[i], which);
+	return (int64_t)sum;
+}
+
+json_t *boxstats_transports(const struct boxstats *stats)
+{
+	char path[sizeof(stats->run_dir) + EXTRA_SIZE], line[LINE_SIZE];
+	json_t *lines = json_array();
+	FILE *file;
+
+	(void)snprintf(path, sizeof(path), "%s/transports", stats->run_dir);
+	file = fopen(path, "re");
+	if (file == NULL)
+		return lines;
+	while (json_array_size(lines) < LINES_MAX && fgets(line, sizeof(line), file) != NULL) {
+		line[strcspn(line, "\n")] = '\0';
+		if (line[0] != '\0')
+			(void)json_array_append_new(lines, json_string(line));
+	}
+	(void)fclose(file);
+	return lines;
+}

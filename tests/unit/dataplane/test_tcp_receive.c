@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Claim: payload reaches the owner in order and once; what comes early or is not taken is held within
+ * caps; acknowledgements follow RFC 5681 section 4.2, SACK blocks RFC 2018, duplicates RFC 2883; the
+ * window follows the owner's credit and is never taken back. Shown by tables of segments.
+ */
+#include "tcp_rig.h"
+
+static void test_tcp_receive_rfc1122_delayed_ack(void **state)
+{
+	static const struct rig_step steps[] = {
+		{ IN, A, 1, 1, 100 },
+		{ BURST },
+		{ QUIET },
+		{ WAIT, .size = 39 },
+		{ QUIET },
+		{ WAIT, .size = 1 },
+		{ OUT, A, 1, 101 },
+		/* every second full segment at the end of the burst, one for both */
+		{ IN, A, 101, 1, 1000 },
+		{ BURST },
+		{ QUIET },
+		{ IN, A, 1101, 1, 1000 },
+		{ QUIET },
+		{ BURST },
+		{ OUT, A, 1, 2101 },
+		{ QUIET },
+		{ RIG_END },
+	};
+
+	(void)state;
+	rig_run(steps);
+}
+
+static void test_tcp_receive_rfc5681_early_piece_is_acked_at_once_with_sack(void **state)
+{
+	static const struct rig_step steps[] = {
+		{ IN, A, 101, 1, 100 },     { OUT, A, 1, 1 },    { SACKED, 0, 101, 201, 0 },
+		{ IN, A, 301, 1, 100 },     { OUT, A, 1, 1 },    { SACKED, 0, 301, 401, 0 },
+		{ SACKED, 0, 101, 201, 1 }, /* RFC 2018: most recent first */
+		{ HELD, .size = 2 },        { GOT, .size = 0 },  { IN, A, 1, 1, 100 },
+		{ GOT, .size = 200 },       { BURST },           { OUT, A, 1, 201 },
+		{ SACKED, 0, 301, 401, 0 }, { HELD, .size = 1 }, { IN, A, 201, 1, 100 },
+		{ GOT, .size = 400 },       { HELD, .size = 0 }, { BURST },
+		{ OUT, A, 1, 401 },         { RIG_END },
+	};
+
+	(void)state;
+	rig_run(steps);
+}
+
+static void test_tcp_receive_rfc2883_duplicate_sack(void **state)
+{
+	static const struct rig_step steps[] = {
+		{ IN, A, 1, 1, 100 },
+		{ IN, A, 1, 1, 100 },
+		{ BURST },
+		{ OUT, A, 1, 101 },
+		{ SACKED, 0, 1, 101, 0 },
+		{ GOT, .size = 100 },
+		{ IN, A, 51, 1, 100 },
+		{ GOT, .size = 150 },
+		{ BURST },
+		{ OUT, A, 1, 151 },
+		{ SACKED, 0, 51, 101, 0 },
+		{ IN, A, 201, 1, 50 },
+		{ OUT, A, 1, 151 },
+		{ IN, A, 201, 1, 50 },
+		{ OUT, A, 1, 151 },
+		{ SACKED, 0, 201, 251, 0 },
+		{ SACKED, 0, 201, 251, 1 },
+		{ HELD, .size = 1 },
+		{ RIG_END },
+	};
+
+	(void)state;
+	rig_run(steps);
+}
+
+static void test_tcp_receive_keeps_what_the_owner_leaves(void **state)
+{
+	static const struct rig_step steps[] = {
+		{ TAKE, .size = 30 },
+		{ IN, A, 1, 1, 100 },
+		{ IN, A, 101, 1, 100 },
+		{ GOT, .size = 30 },
+		{ HELD, .size = 2 },
+		{ IN, FA, 201, 1 },
+		{ EOF_IS, .size = 0 },
+		{ BURST },
+		{ OUT, A, 1, 202 },
+		{ TAKE, .size = 100 },
+		{ RESUME },
+		{ GOT, .size = 130 },
+		{ HELD, .size = 1 },
+		{ EOF_IS, .size = 0 },
+		{ TAKE, .size = 1000 },
+		{ RESUME },
+		{ GOT, .size = 200 },
+		{ HELD, .size = 0 },
+		{ EOF_IS, .size = 1 },
+		{ RIG_END },
+	};
+
+	(void)state;
+	rig_run(steps);
+}
+
+static void test_tcp_receive_window_closes_and_opens_with_credit(void **state)
+{
+	static const struct rig_step steps[] = {
+		{ CREDIT, .size = 0 },
+		{ IN, A, 1, 1, 1000 },
+		{ IN, A, 1001, 1, 1000 },
+		{ BURST },
+		{ OUT, A, 1, 2001 },
+		{ WINDOW, .size = 18000 }, /* never shrunk */
+		{ CREDIT, .size = 19000 },
+		{ BURST },
+		{ QUIET }, /* a small step is not told */
+		{ CREDIT, .size = 20000 },
+		{ BURST },
+		{ OUT, A, 1, 2001 },
+		{ WINDOW, .size = 20000 },
+		{ RIG_END },
+	};
+
+	(void)state;
+	rig_run(steps);
+}
+
+static void test_tcp_receive_beyond_a_shut_window(void **state)
+{
+	static const struct rig_step steps[] = {
+		{ TAKE, .size = 0 },
+		{ CREDIT, .size = 2000 },
+		{ IN, A, 1, 1, 1000 },
+		{ IN, A, 1001, 1, 1000 },
+		{ IN, A, 2001, 1, 1000 },
+		{ IN, A, 3001, 1, 1000 },
+		{ IN, A, 4001, 1, 1000 },
+		{ IN, A, 5001, 1, 1000 },
+		{ IN, A, 6001, 1, 1000 },
+		{ IN, A, 7001, 1, 1000 },
+		{ IN, A, 8001, 1, 1000 },
+		{ IN, A, 9001, 1, 1000 },
+		{ IN, A, 10001, 1, 1000 },
+		{ IN, A, 11001, 1, 1000 },
+		{ IN, A, 12001, 1, 1000 },
+		{ IN, A, 13001, 1, 1000 },
+		{ IN, A, 14001, 1, 1000 },
+		{ IN, A, 15001, 1, 1000 },
+		{ HELD, .size = 16 },
+		{ IN, A, 16001, 1, 1000 },
+		{ HELD, .size = 16 }, /* a quarter of 64 pieces */
+		{ BURST },
+		{ OUT, A, 1, 16001 },
+		{ WINDOW, .size = 4000 },
+		{ IN, A, 20001, 1, 1 },
+		{ BURST },
+		{ OUT, A, 1, 16001 }, /* beyond the edge */
+		{ TAKE, .size = 16000 },
+		{ RESUME },
+		{ HELD, .size = 0 },
+		{ GOT, .size = 16000 },
+		{ RIG_END },
+	};
+
+	(void)state;
+	rig_run(steps);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_tcp_receive_rfc1122_delayed_ack),
+		cmocka_unit_test(test_tcp_receive_rfc5681_early_piece_is_acked_at_once_with_sack),
+		cmocka_unit_test(test_tcp_receive_rfc2883_duplicate_sack),
+		cmocka_unit_test(test_tcp_receive_keeps_what_the_owner_leaves),
+		cmocka_unit_test(test_tcp_receive_window_closes_and_opens_with_credit),
+		cmocka_unit_test(test_tcp_receive_beyond_a_shut_window),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

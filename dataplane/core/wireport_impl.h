@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file
+ * Inside of the kernel-bypass transport: wireport.c receives, wireport_send.c sends, wireport_conn.c
+ * joins TCP's connections to sessions, wireport_new.c sets up.
+ *
+ * Context: owning core, but for hand-over items under way. Memory: one block and the connections,
+ * made at wireport_new().
+ */
+#pragma once
+
+#include "base/list.h"
+
+#include "dataplane/core/core.h"
+#include "dataplane/core/wireport.h"
+#include "dataplane/net/arp.h"
+#include "dataplane/net/eth.h"
+#include "dataplane/net/icmp.h"
+#include "dataplane/net/ip4.h"
+#include "dataplane/nic/nic.h"
+#include "dataplane/tcp/tcp.h"
+
+#define WIREPORT_BURST         32  /* frames received in one turn */
+#define WIREPORT_SEND_MAX      64  /* frames gathered before they go to the port */
+#define WIREPORT_UNRESOLVED    32  /* packets that wait for ARP */
+#define WIREPORT_HANDED_MAX    512 /* packets under way to other cores */
+#define WIREPORT_HELD_MAX      1024
+#define WIREPORT_UNRESOLVED_NS (3 * NS_PER_S)
+
+/** One connection. */
+struct wireport_conn {
+	struct link link;
+	struct wireport *port;
+	struct tcb *tcb;    /* NULL: free */
+	uint64_t told;      /* bytes of link.out that TCP knows of */
+	struct list work;   /* on port->work while something below is wanted */
+	struct list listed; /* on port->open, or on port->idle when free */
+	bool wants_resume, wants_close, wants_abort;
+	bool is_shut; /* nothing more may be queued */
+};
+
+/** A frame under way to another core. */
+struct wireport_handed {
+	struct mesh_item item;
+	struct list node; /* on from->handed_idle when free */
+	struct wireport *from;
+	struct nic_packet packet;
+};
+
+/** A built frame that waits for its neighbour's station address. */
+struct wireport_unresolved {
+	struct nic_packet packet; /* handle NULL: free */
+	uint32_t neighbour;
+	int64_t since_ns;
+};
+
+struct wireport {
+	struct core *core;
+	struct nic *nic;
+	struct tcp_stack *tcp;
+	struct counters *counters;
+	int64_t now_ns;
+	uint16_t queue;
+	uint16_t port_base;              /* core N has port_base + N */
+	uint32_t address, mask, gateway; /* gateway 0: none */
+	uint16_t ip_id;
+	bool is_announced;  /* our address was said to the link */
+	bool is_burst_open; /* handed packets were put in since the last poll */
+	bool is_stopping;
+	struct icmp_limit icmp_limit;
+	struct arp_table arp;
+	struct nic_packet send[WIREPORT_SEND_MAX];
+	uint16_t send_count;
+	uint32_t unresolved_count;
+	struct wireport_unresolved unresolved[WIREPORT_UNRESOLVED];
+	struct list work, open, idle; /* struct wireport_conn */
+	uint32_t open_count;
+	struct wireport_conn *conns;
+	struct list handed_idle; /* struct wireport_handed */
+	uint32_t handed_count;   /* under way */
+	struct wireport_handed handed[WIREPORT_HANDED_MAX];
+};
+
+extern const struct tcp_ops wireport_tcp_ops;
+
+/** Do what sessions asked for since the last turn. @return connections visited */
+uint32_t wireport_conn_work(struct wireport *port);
+
+/** tcp_ops.emit: build the frame of a segment and gather it. */
+bool wireport_send_segment(void *ctx, const struct tcp_segment_out *segment);
+/** Answer an echo request. */
+void wireport_send_echo(struct wireport *port, const struct ip4_packet *request);
+/** Send an ARP packet from us. @param mac  station, or eth_broadcast */
+void wireport_send_arp(struct wireport *port, bool is_request, uint32_t target,
+		       const uint8_t mac[6]);
+/** Send what waited for neighbours that are known now; drop what waited too long. */
+void wireport_send_unresolved(struct wireport *port);
+/** Hand the gathered frames to the port. */
+void wireport_send_flush(struct wireport *port);

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/prng.h"
+
+#include "dataplane/core/wireport_impl.h"
+
+#define TCP_WINDOW_MAX   (1U << 20)
+#define TCP_RTO_MIN_MS   200
+#define TCP_TIME_WAIT_MS 2000
+#define TCP_KEEPALIVE_MS 60000
+#define TCP_BACKLOG_MAX  1024U
+
+/* Address, prefix and gateway of the settings. */
+static int read_addresses(struct wireport *port, const struct config *config, char *reterr,
+			  size_t reterr_size)
+{
+	if (ip4_parse_text(config->dpdk_address, &port->address) != 0) {
+		(void)snprintf(reterr, reterr_size, "dpdk.address %s is not an IPv4 address",
+			       config->dpdk_address);
+		return -EINVAL;
+	}
+	port->mask = ip4_mask((uint32_t)config->dpdk_prefix);
+	if (config->dpdk_gateway[0] != '\0' &&
+	    (ip4_parse_text(config->dpdk_gateway, &port->gateway) != 0 ||
+	     ((port->gateway ^ port->address) & port->mask) != 0)) {
+		(void)snprintf(reterr, reterr_size,
+			       "dpdk.gateway %s is not an IPv4 address in the network of %s/%d",
+			       config->dpdk_gateway, config->dpdk_address,
+			       (int)config->dpdk_prefix);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int make_stack(struct wireport *port)
+{
+	const struct config *config = port->core->config;
+	struct tcp_config tcp = {
+		.connections_max = (uint32_t)config->connections_max,
+		.held_pieces_max = WIREPORT_HELD_MAX,
+		.mss = (uint16_t)(port->nic->mtu - 40),
+		.window_max = TCP_WINDOW_MAX,
+		.rto_min_ms = TCP_RTO_MIN_MS,
+		.time_wait_ms = TCP_TIME_WAIT_MS,
+		.syn_backlog_max = MIN((uint32_t)config->connections_max, TCP_BACKLOG_MAX),
+		.keepalive_ms = TCP_KEEPALIVE_MS,
+	};
+
+	prng_secure(&tcp.secret, sizeof(tcp.secret));
+	port->tcp = tcp_stack_new(&tcp, &wireport_tcp_ops, port, port->counters, port->now_ns);
+	return port->tcp != NULL
+		       ? tcp_listen(port->tcp, (uint16_t)(port->port_base + port->core->index))
+		       : -ENOMEM;
+}
+
+static int make_connections(struct wireport *port, uint32_t count)
+{
+	port->conns = calloc(count, sizeof(*port->conns));
+	if (port->conns == NULL)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < count; i++) {
+		port->conns[i].port = port;
+		list_init(&port->conns[i].work);
+		list_init(&port->conns[i].listed);
+		list_push_back(&port->idle, &port->conns[i].listed);
+	}
+	for (uint32_t i = 0; i < WIREPORT_HANDED_MAX; i++) {
+		port->handed[i].from = port;
+		list_init(&port->handed[i].item.node);
+		list_init(&port->handed[i].node);
+		list_push_back(&port->handed_idle, &port->handed[i].node);
+	}
+	return 0;
+}
+
+int wireport_new(struct core *core, struct nic *nic, struct wireport **ret_port, char *reterr,
+		 size_t reterr_size)
+{
+	struct wireport *port = calloc(1, sizeof(*port));
+	int r;
+
+	if (port == NULL)
+		return -ENOMEM;
+	port->core = core;
+	port->nic = nic;
+	port->counters = core->counters;
+	port->now_ns = core->now_ns;
+	port->queue = (uint16_t)core->index;
+	port->port_base = (uint16_t)core->config->port;
+	arp_table_init(&port->arp);
+	list_init(&port->work);
+	list_init(&port->open);
+	list_init(&port->idle);
+	list_init(&port->handed_idle);
+	r = read_addresses(port, core->config, reterr, reterr_size);
+	if (r == 0 && core->index >= nic->queues) {
+		(void)snprintf(reterr, reterr_size, "the port has no queue for core %u",
+			       core->index);
+		r = -EINVAL;
+	}
+	if (r != 0) {
+		free(port);
+		return r;
+	}
+	r = make_connections(port, (uint32_t)core->config->connections_max);
+	if (r == 0)
+		r = make_stack(port);
+	if (r != 0) {
+		(void)snprintf(reterr, reterr_size,
+			       "no memory for %d connections: lower max.connections",
+			       (int)core->config->connections_max);
+		wireport_free(port);
+		return r;
+	}
+	*ret_port = port;
+	return 0;
+}
+
+void wireport_free(struct wireport *port)
+{
+	if (port == NULL)
+		return;
+	tcp_stack_free(port->tcp);
+	for (uint32_t i = 0; i < WIREPORT_UNRESOLVED; i++) {
+		if (port->unresolved[i].packet.handle != NULL)
+			nic_packet_free(port->nic, port->queue, port->unresolved[i].packet.handle);
+	}
+	for (uint16_t i = 0; i < port->send_count; i++)
+		nic_packet_free(port->nic, port->queue, port->send[i].handle);
+	free(port->conns);
+	free(port);
+}
+
+int wireport_thread_begin(struct wireport *port)
+{
+	return nic_thread_register(port->nic);
+}

@@ -576,7 +576,8 @@ static const char *sim_seed(uint64_t seed, bool is_loud, struct totals *totals)
 		for (uint32_t j = 0; is_loud && j < sim->connections; j++) {
 			const struct app *app = &sim->sides[i].apps[j];
 
-			printf("side %d connection %u: %lu of %lu sent, %lu acked, %lu received, open %d eof %d shut %d over %d reason %d state %d\n",
+			printf("side %d connection %u: %lu of %lu sent, %lu acked, %lu received, "
+			       "open %d eof %d shut %d over %d reason %d state %d\n",
 			       i, j, (unsigned long)app->sent, (unsigned long)app->size,
 			       (unsigned long)app->acked, (unsigned long)app->received,
 			       app->was_open, app->has_eof, app->is_shut, app->is_over,
@@ -618,7 +619,8 @@ int main(int argc, char **argv)
 		printf("FAILED seed %lu: %s\nreplay: %s --seed %lu\n", (unsigned long)seed, failure,
 		       argv[0], (unsigned long)seed);
 	}
-	printf("%lu seeds, %lu failed; %lu retransmissions, %lu fast recoveries, %lu timeouts in %lu s of virtual time\n",
+	printf("%lu seeds, %lu failed; %lu retransmissions, %lu fast recoveries, %lu timeouts "
+	       "in %lu s of virtual time\n",
 	       (unsigned long)seeds, (unsigned long)failures, (unsigned long)totals.retransmits,
 	       (unsigned long)totals.recoveries, (unsigned long)totals.timeouts,
 	       (unsigned long)(totals.virtual_ns / NS_PER_S));

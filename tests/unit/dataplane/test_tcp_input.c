@@ -3,7 +3,7 @@
  * Claim: the state machine follows RFC 9293 section 3.10.7 with RFC 5961 and 7323. Shown by tables of
  * segments in and out.
  */
-#include "tcp_rig.h"
+#include "tcp_rig_play.h"
 
 static void test_tcp_input_rfc9293_peer_closes_first(void **state)
 {

@@ -4,7 +4,7 @@
  * caps; acknowledgements follow RFC 5681 section 4.2, SACK blocks RFC 2018, duplicates RFC 2883; the
  * window follows the owner's credit and is never taken back. Shown by tables of segments.
  */
-#include "tcp_rig.h"
+#include "tcp_rig_play.h"
 
 static void test_tcp_receive_rfc1122_delayed_ack(void **state)
 {

@@ -3,7 +3,7 @@
  * Claim: timeouts double (RFC 6298 section 5.5), a shut window is probed for ever while the peer
  * answers (RFC 9293 section 3.8.6.1), silence ends a connection. Shown in virtual time.
  */
-#include "tcp_rig.h"
+#include "tcp_rig_play.h"
 
 static void test_tcp_timer_rfc6298_backs_off(void **state)
 {

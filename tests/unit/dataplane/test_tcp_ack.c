@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Claim: bytes leave the queue as they are acknowledged; three duplicates or SACK reports start fast
+ * recovery, which resends holes only (RFC 5681, 6582, 6675). Shown by tables of segments.
+ */
+#include "tcp_rig_play.h"
+
+static void test_tcp_ack_rfc5681_fast_retransmit(void **state)
+{
+	static const struct rig_step steps[] = {
+		{ SEND, .size = 5000 },
+		{ OUT, A, 1, 1, 1000 },
+		{ OUT, A, 1001, 1, 1000 },
+		{ OUT, A, 2001, 1, 1000 },
+		{ OUT, A, 3001, 1, 1000 },
+		{ OUT, A, 4001, 1, 1000 },
+		{ IN, A, 1, 1 },
+		{ BURST },
+		{ IN, A, 1, 1 },
+		{ BURST },
+		{ QUIET },
+		{ IN, A, 1, 1 },
+		{ BURST },
+		{ OUT, A, 1, 1, 1000 },
+		{ QUIET },
+		/* partial: the next hole at once (RFC 6582) */
+		{ IN, A, 1, 2001 },
+		{ BURST },
+		{ OUT, A, 2001, 1, 1000 },
+		{ QUIET },
+		{ IN, A, 1, 5001 },
+		{ ACKED, .size = 5000 },
+		{ BURST },
+		{ QUIET },
+		{ WAIT, .size = 5000 },
+		{ QUIET },
+		{ RIG_END },
+	};
+
+	(void)state;
+	rig_run(steps);
+}
+
+static void test_tcp_ack_rfc6675_sacked_bytes_are_not_sent_again(void **state)
+{
+	static const struct rig_step steps[] = {
+		{ SEND, .size = 5000 },
+		{ OUT, A, 1, 1, 1000 },
+		{ OUT, A, 1001, 1, 1000 },
+		{ OUT, A, 2001, 1, 1000 },
+		{ OUT, A, 3001, 1, 1000 },
+		{ OUT, A, 4001, 1, 1000 },
+		{ SACK, 0, 1001, 2001 },
+		{ IN, A, 1, 1 },
+		{ SACK, 0, 3001, 4001 },
+		{ IN, A, 1, 1 },
+		{ BURST },
+		{ QUIET },
+		{ SACK, 0, 3001, 5001 },
+		{ IN, A, 1, 1 },
+		{ BURST },
+		{ OUT, A, 1, 1, 1000 },
+		{ OUT, A, 2001, 1, 1000 },
+		{ QUIET },
+		{ IN, A, 1, 5001 },
+		{ ACKED, .size = 5000 },
+		{ BURST },
+		{ WAIT, .size = 5000 },
+		{ QUIET },
+		{ RIG_END },
+	};
+
+	(void)state;
+	rig_run(steps);
+}
+
+static void test_tcp_ack_old_segment_does_not_move_the_window(void **state)
+{
+	static const struct rig_step steps[] = {
+		{ SEND, .size = 10 },      { OUT, A, 1, 1, 10 },   { IN, A, 1, 11, 0, 500 },
+		{ IN, A, 1, 1, 0, 60000 }, { SEND, .size = 2000 }, { QUIET },
+		{ WAIT, .size = 200 },     { OUT, A, 11, 1, 500 }, { RIG_END },
+	};
+
+	(void)state;
+	rig_run(steps);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_tcp_ack_rfc5681_fast_retransmit),
+		cmocka_unit_test(test_tcp_ack_rfc6675_sacked_bytes_are_not_sent_again),
+		cmocka_unit_test(test_tcp_ack_old_segment_does_not_move_the_window),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Claim: output keeps to the windows, a FIN goes with the last data, a missing buffer only delays, and a
+ * segment says which bytes of the queue it carries. Shown by tables of segments.
+ */
+#include "tcp_rig_play.h"
+
+static void test_tcp_output_rfc6928_initial_window(void **state)
+{
+	static const struct rig_step steps[] = {
+		{ SEND, .size = 50000 },
+		{ OUT, A, 1, 1, 1000 },
+		{ OUT, A, 1001, 1, 1000 },
+		{ OUT, A, 2001, 1, 1000 },
+		{ OUT, A, 3001, 1, 1000 },
+		{ OUT, A, 4001, 1, 1000 },
+		{ OUT, A, 5001, 1, 1000 },
+		{ OUT, A, 6001, 1, 1000 },
+		{ OUT, A, 7001, 1, 1000 },
+		{ OUT, A, 8001, 1, 1000 },
+		{ OUT, A, 9001, 1, 1000 },
+		{ QUIET },
+		{ IN, A, 1, 1001 },
+		{ BURST },
+		{ OUT, A, 10001, 1, 1000 },
+		{ OUT, A, 11001, 1, 1000 },
+		{ QUIET },
+		{ RIG_END },
+	};
+
+	(void)state;
+	rig_run(steps);
+}
+
+static void test_tcp_output_fin_goes_with_the_last_data(void **state)
+{
+	static const struct rig_step steps[] = {
+		{ IN, A, 1, 1, 0, 1000 },
+		{ SEND, .size = 1500 },
+		{ OUT, A, 1, 1, 1000 },
+		{ SHUT },
+		{ QUIET },
+		{ IN, A, 1, 1001, 0, 1000 },
+		{ BURST },
+		{ OUT, FA, 1001, 1, 500 },
+		{ WAIT, .size = 200 },
+		{ OUT, FA, 1001, 1, 500 },
+		{ IN, A, 1, 1502 },
+		{ STATE, .size = TCP_STATE_FIN_WAIT_2 },
+		{ ACKED, .size = 1500 },
+		{ RIG_END },
+	};
+
+	(void)state;
+	rig_run(steps);
+}
+
+static void test_tcp_output_missing_buffer_only_delays(void **state)
+{
+	static const struct rig_step steps[] = {
+		{ NOBUF, .size = 2 },
+		{ SEND, .size = 10 },
+		{ QUIET },
+		{ WAIT, .size = 2 },
+		{ QUIET },
+		{ WAIT, .size = 2 },
+		{ OUT, A, 1, 1, 10 },
+		{ NOBUF, .size = 1 },
+		{ IN, A, 101, 11, 100 },
+		{ QUIET },
+		{ WAIT, .size = 2 },
+		{ OUT, A, 11, 1 },
+		{ WAIT, .size = 9000 },
+		{ QUIET },
+		{ RIG_END },
+	};
+
+	(void)state;
+	rig_run(steps);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_tcp_output_rfc6928_initial_window),
+		cmocka_unit_test(test_tcp_output_fin_goes_with_the_last_data),
+		cmocka_unit_test(test_tcp_output_missing_buffer_only_delays),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

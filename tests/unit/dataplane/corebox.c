@@ -155,10 +155,11 @@ static void partition_open(struct corebox *box, uint32_t index)
 
 struct corebox *corebox_new(uint32_t cores)
 {
-	struct corebox *box = calloc(1, sizeof(*box));
+	struct corebox *box = aligned_alloc(CACHELINE_SIZE, sizeof(*box));
 	char path[TEMP_PATH_SIZE];
 
 	assert_non_null(box);
+	memset(box, 0, sizeof(*box));
 	the_box = box;
 	temp_dir_make(box->dir);
 	temp_dir_path(box->dir, "cells", path);
@@ -438,8 +439,8 @@ struct wire_bytes corebox_batch(const struct corebox_batch *spec)
 	return (struct wire_bytes){ memory, (int32_t)size };
 }
 
-static struct writer produce_frame(int16_t version, int32_t correlation, int16_t acks,
-				   int32_t partition, struct wire_bytes batch)
+struct writer produce_frame(int16_t version, int32_t correlation, int16_t acks, int32_t partition,
+			    struct wire_bytes batch)
 {
 	struct wire_produce_request_topic_data_partition_data data = { .index = partition,
 								       .records = batch };

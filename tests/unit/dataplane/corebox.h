@@ -46,7 +46,7 @@ struct corebox {
 	uint32_t housekeep_count;
 	bool is_connected; /* control is there */
 	bool is_poisoned;  /* a log cannot be closed cleanly */
-	uint8_t upcall[1024 * 1024 + 4096];
+	CACHELINE uint8_t upcall[1024 * 1024 + 4096];
 	uint32_t upcall_size;
 	uint32_t upcall_count;
 };
@@ -85,7 +85,10 @@ struct corebox_batch {
 
 /** Encode a batch. @return its bytes; static memory, valid until the next call */
 struct wire_bytes corebox_batch(const struct corebox_batch *spec);
-/** Send a Produce request with one batch. */
+/** Encode a Produce request with one batch; the size in front is still 0. */
+struct writer produce_frame(int16_t version, int32_t correlation, int16_t acks, int32_t partition,
+			    struct wire_bytes batch);
+/** Send one. */
 void client_produce(struct client *client, int16_t version, int32_t correlation, int16_t acks,
 		    int32_t partition, struct wire_bytes batch, size_t piece);
 

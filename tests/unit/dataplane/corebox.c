@@ -108,12 +108,12 @@ static struct topics *table_make(uint32_t cores)
 
 	assert_non_null(snapshot);
 	snapshot->generation = 1;
-	strcpy(snapshot->cluster_id, "AAAAAAAAAAAAAAAAAAAAAA");
+	memset(snapshot->cluster_id, 'A', 22);
 	snapshot->producer_id_first = 1000;
 	snapshot->producer_id_end = 1008;
 	snapshot->topic_count = 1;
 	snapshot->topics = calloc(1, sizeof(*snapshot->topics));
-	strcpy(snapshot->topics[0].name, COREBOX_TOPIC);
+	memcpy(snapshot->topics[0].name, COREBOX_TOPIC, sizeof(COREBOX_TOPIC));
 	memset(snapshot->topics[0].id.bytes, 7, UUID_SIZE);
 	snapshot->topics[0].partition_count = COREBOX_PARTITIONS;
 	snapshot->topics[0].message_size_max = 2 * 1024 * 1024;
@@ -143,7 +143,7 @@ static void partition_open(struct corebox *box, uint32_t index)
 	};
 	struct seglog_recovery found;
 
-	strcpy(view.topic, COREBOX_TOPIC);
+	memcpy(view.topic, COREBOX_TOPIC, sizeof(COREBOX_TOPIC));
 	partition->cell = partitions_add(box->cells, &view);
 	assert_non_null(partition->cell);
 	args.cell = partition->cell;

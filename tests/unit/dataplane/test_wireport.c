@@ -1,0 +1,598 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Claims: the transport announces and resolves addresses, answers echo within its rate, carries
+ * connections to sessions in both directions, keeps what a session refuses until it resumes, hands
+ * packets of another core's connections over, and drops with a counter what it cannot use. Shown over
+ * memory ports with real TCP at both ends and sessions that echo; at each end no buffer is missing.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+
+#include "dataplane/core/wireport_impl.h"
+#include "dataplane/net/checksum.h"
+
+#include "cm.h"
+
+#define CORES    2
+#define BOX      0x0a4d0002U
+#define CLIENT   0x0a4d0001U
+#define STREAM   (300 * 1024)
+#define DEPTH    1024
+#define RTO_STEP (20 * NS_PER_US)
+
+/* ---- sessions that echo ---- */
+
+struct session {
+	struct link *link;
+	bool is_blocked;
+};
+
+static struct session session_slot;
+static size_t session_budget; /* bytes it takes before it blocks */
+static uint32_t sessions_open, session_core;
+static bool session_refuses;
+
+int session_open(struct core *core, struct link *link, int64_t now_ns)
+{
+	(void)now_ns;
+	if (session_refuses)
+		return -ENOBUFS;
+	session_slot = (struct session){ .link = link };
+	link->session = &session_slot;
+	session_core = core->index;
+	sessions_open++;
+	return 0;
+}
+
+void session_close(struct link *link)
+{
+	link->session = NULL;
+	sessions_open--;
+}
+
+size_t session_input(struct session *session, const uint8_t *bytes, size_t size, int64_t now_ns)
+{
+	size_t n = MIN(size, session_budget);
+
+	(void)now_ns;
+	session_budget -= n;
+	session->is_blocked = n < size;
+	if (n > 0) {
+		assert_int_equal(outq_push_copy(&session->link->out, bytes, n), 0);
+		session->link->ops->send(session->link);
+	}
+	return n;
+}
+
+uint32_t session_credit(const struct session *session)
+{
+	return session->is_blocked ? 0 : 1U << 20;
+}
+
+/* ---- the world: cores at one port, a client stack at the other ---- */
+
+static struct {
+	struct config config;
+	struct counters counters[CORES + 1];
+	struct core core[CORES];
+	struct mesh *mesh;
+	struct nic *near, *far;
+	struct tcp_stack *client;
+	int64_t now_ns;
+	/* the client */
+	struct tcb *tcb;
+	uint8_t *sent, *got;
+	size_t sent_pos, got_size; /* acknowledged; received */
+	bool is_connected, is_closed, is_eof, mutes_arp;
+	enum tcp_close_reason reason;
+	uint32_t arp_asked, arp_answered, arp_announced, echoes;
+} w;
+
+static bool client_emit(void *ctx, const struct tcp_segment_out *out)
+{
+	uint16_t size = (uint16_t)(out->header_size + out->payload_size), sum;
+	struct nic_packet packet;
+	uint8_t *tcp;
+
+	(void)ctx;
+	if (!nic_tx_alloc(w.far, 0, &packet))
+		return false;
+	eth_write(packet.data, w.near->mac, w.far->mac, ETH_IP4);
+	ip4_write(packet.data + 14, out->tuple.local_address, out->tuple.peer_address, IP4_TCP, 7,
+		  size);
+	tcp = packet.data + 34;
+	memcpy(tcp, out->header, out->header_size);
+	memcpy(tcp + out->header_size, w.sent + w.sent_pos + out->payload_pos, out->payload_size);
+	sum = checksum_fold(checksum_add(
+		checksum_pseudo(out->tuple.local_address, out->tuple.peer_address, IP4_TCP, size),
+		tcp, size));
+	memcpy(tcp + 16, &sum, 2);
+	packet.size = (uint16_t)(34 + size);
+	(void)nic_tx_burst(w.far, 0, &packet, 1); /* a full wire is a lost packet */
+	return true;
+}
+
+static void *client_accept(void *ctx, struct tcb *tcb)
+{
+	(void)ctx;
+	(void)tcb;
+	return NULL;
+}
+
+static void client_connect(void *owner, struct tcb *tcb)
+{
+	(void)owner;
+	(void)tcb;
+	w.is_connected = true;
+}
+
+static size_t client_data(void *owner, struct tcb *tcb, const uint8_t *bytes, size_t size)
+{
+	(void)owner;
+	(void)tcb;
+	assert_true(w.got_size + size <= STREAM);
+	memcpy(w.got + w.got_size, bytes, size);
+	w.got_size += size;
+	return size;
+}
+
+static void client_eof(void *owner, struct tcb *tcb)
+{
+	(void)owner;
+	(void)tcb;
+	w.is_eof = true;
+}
+
+static void client_acked(void *owner, struct tcb *tcb, uint64_t size)
+{
+	(void)owner;
+	(void)tcb;
+	w.sent_pos += size;
+}
+
+static void client_close(void *owner, enum tcp_close_reason reason)
+{
+	(void)owner;
+	w.is_closed = true;
+	w.reason = reason;
+}
+
+static void client_hold(void *ctx, void *buffer)
+{
+	(void)ctx;
+	nic_packet_hold(w.far, buffer);
+}
+
+static void client_release(void *ctx, void *buffer)
+{
+	(void)ctx;
+	nic_packet_free(w.far, 0, buffer);
+}
+
+static const struct tcp_ops client_ops = {
+	.emit = client_emit,
+	.on_accept = client_accept,
+	.on_connect = client_connect,
+	.on_data = client_data,
+	.on_eof = client_eof,
+	.on_acked = client_acked,
+	.on_close = client_close,
+	.hold = client_hold,
+	.release = client_release,
+};
+
+static void client_arp(const struct eth_frame *frame)
+{
+	struct arp_packet arp, answer = { .sender = CLIENT };
+	struct nic_packet packet;
+
+	assert_true(arp_parse(frame->bytes, frame->size, &arp));
+	assert_int_equal(arp.sender, BOX);
+	assert_memory_equal(arp.sender_mac, w.near->mac, 6);
+	if (!arp.is_request) {
+		w.arp_answered++;
+		return;
+	}
+	if (arp.target == BOX) {
+		w.arp_announced++;
+		return;
+	}
+	assert_int_equal(arp.target, CLIENT);
+	w.arp_asked++;
+	if (w.mutes_arp || !nic_tx_alloc(w.far, 0, &packet))
+		return;
+	answer.target = arp.sender;
+	memcpy(answer.sender_mac, w.far->mac, 6);
+	eth_write(packet.data, arp.sender_mac, w.far->mac, ETH_ARP);
+	arp_write(packet.data + 14, &answer, arp.sender_mac);
+	packet.size = 42;
+	assert_int_equal(nic_tx_burst(w.far, 0, &packet, 1), 1);
+}
+
+static void client_receive(struct nic_packet *packet)
+{
+	struct tcp_segment_in in;
+	struct eth_frame frame;
+	struct ip4_packet ip;
+
+	assert_true(eth_parse(packet->data, packet->size, &frame));
+	if (frame.type == ETH_ARP) {
+		client_arp(&frame);
+		return;
+	}
+	assert_memory_equal(frame.destination, w.far->mac, 6);
+	assert_int_equal(ip4_parse(frame.bytes, frame.size, false, &ip), IP4_OK);
+	assert_int_equal(ip.source, BOX);
+	if (ip.protocol == IP4_ICMP) {
+		assert_int_equal(checksum_fold(checksum_add(0, ip.bytes, ip.size)), 0);
+		assert_int_equal(ip.bytes[0], 0);
+		w.echoes++;
+		return;
+	}
+	assert_int_equal(checksum_fold(checksum_add(checksum_pseudo(ip.source, ip.destination,
+								    IP4_TCP, (uint16_t)ip.size),
+						    ip.bytes, ip.size)),
+			 0);
+	in = (struct tcp_segment_in){ .source_address = ip.source,
+				      .destination_address = ip.destination,
+				      .bytes = ip.bytes,
+				      .size = ip.size,
+				      .buffer = packet->handle };
+	tcp_input(w.client, &in, w.now_ns);
+}
+
+static void step(void)
+{
+	struct nic_packet packets[32];
+	uint16_t n;
+
+	w.now_ns += RTO_STEP;
+	for (uint32_t i = 0; i < CORES; i++) {
+		w.core[i].now_ns = w.now_ns;
+		mesh_poll(w.mesh, i, 256);
+		wireport_poll(w.core[i].wireport, w.now_ns);
+	}
+	n = nic_rx_burst(w.far, 0, packets, 32);
+	for (uint16_t i = 0; i < n; i++) {
+		client_receive(&packets[i]);
+		nic_packet_free(w.far, 0, packets[i].handle);
+	}
+	tcp_burst_end(w.client, w.now_ns);
+	(void)tcp_poll(w.client, w.now_ns);
+}
+
+static void steps(uint32_t count)
+{
+	while (count-- > 0)
+		step();
+}
+
+static int world_up(void **state)
+{
+	struct tcp_config tcp = { .connections_max = 16,
+				  .held_pieces_max = 256,
+				  .mss = 1460,
+				  .window_max = 1U << 20,
+				  .rto_min_ms = 200,
+				  .time_wait_ms = 100,
+				  .syn_backlog_max = 16 };
+	char error[256];
+
+	(void)state;
+	memset(&w, 0, sizeof(w));
+	w.now_ns = NS_PER_S;
+	config_init(&w.config);
+	w.config.connections_max = 16;
+	session_budget = SIZE_MAX;
+	session_refuses = false;
+	assert_int_equal(nic_mem_open(1500, DEPTH, &w.near, &w.far), 0);
+	w.mesh = mesh_new(CORES);
+	w.client = tcp_stack_new(&tcp, &client_ops, NULL, &w.counters[CORES], w.now_ns);
+	w.sent = malloc(STREAM);
+	w.got = malloc(STREAM);
+	for (uint32_t i = 0; i < STREAM; i++)
+		w.sent[i] = (uint8_t)(i * 31 + (i >> 8));
+	for (uint32_t i = 0; i < CORES; i++) {
+		struct core *core = &w.core[i];
+
+		*core = (struct core){ .index = i,
+				       .count = CORES,
+				       .config = &w.config,
+				       .mesh = w.mesh,
+				       .outq_pool = outq_pool_new(512),
+				       .counters = &w.counters[i],
+				       .now_ns = w.now_ns };
+		mesh_join(w.mesh, i, core);
+		assert_int_equal(wireport_new(core, w.near, &core->wireport, error, sizeof(error)),
+				 0);
+		assert_int_equal(wireport_thread_begin(core->wireport), 0);
+	}
+	steps(2);
+	assert_int_equal(w.arp_announced, 1);
+	return 0;
+}
+
+static int world_down(void **state)
+{
+	(void)state;
+	tcp_stack_free(w.client);
+	for (uint32_t i = 0; i < CORES; i++) {
+		while (!wireport_stop(w.core[i].wireport, w.now_ns)) {
+			w.now_ns += RTO_STEP;
+			for (uint32_t j = 0; j < CORES; j++)
+				mesh_poll(w.mesh, j, 256);
+		}
+	}
+	for (uint32_t i = 0; i < CORES; i++) {
+		wireport_free(w.core[i].wireport);
+		outq_pool_free(w.core[i].outq_pool);
+	}
+	assert_int_equal(sessions_open, 0);
+	/* What the closing sent is on the wire; nothing else is left. */
+	for (struct nic_packet packet; nic_rx_burst(w.far, 0, &packet, 1) == 1;)
+		nic_packet_free(w.far, 0, packet.handle);
+	for (struct nic_packet packet; nic_rx_burst(w.near, 0, &packet, 1) == 1;)
+		nic_packet_free(w.near, 0, packet.handle);
+	assert_int_equal(nic_mem_in_use(w.near), 0);
+	assert_int_equal(nic_mem_in_use(w.far), 0);
+	mesh_free(w.mesh);
+	nic_close(w.near);
+	nic_close(w.far);
+	free(w.sent);
+	free(w.got);
+	return 0;
+}
+
+static void open_connection(uint16_t port)
+{
+	struct tcp_tuple tuple = {
+		.local_address = CLIENT, .peer_address = BOX, .local_port = 40000, .peer_port = port
+	};
+
+	assert_int_equal(tcp_connect(w.client, &tuple, &w, w.now_ns, &w.tcb), 0);
+	for (int i = 0; i < 100 && sessions_open == 0; i++)
+		step();
+	assert_true(w.is_connected);
+	assert_int_equal(sessions_open, 1);
+}
+
+static uint64_t counted(uint32_t core, enum counter which)
+{
+	return counters_get(&w.counters[core], which);
+}
+
+static void exchange_stream(void)
+{
+	tcp_send(w.tcb, STREAM, w.now_ns);
+	for (int i = 0; i < 200000 && w.got_size < STREAM; i++)
+		step();
+	assert_int_equal(w.got_size, STREAM);
+	assert_memory_equal(w.got, w.sent, STREAM);
+}
+
+/* The box never heard of the client: its first answer waits for ARP. */
+static void test_wireport_resolves_connects_and_echoes(void **state)
+{
+	(void)state;
+	open_connection(9092);
+	assert_int_equal(w.arp_asked, 1);
+	exchange_stream();
+	assert_int_equal(session_core, 0);
+	assert_int_equal(counted(0, COUNTER_WIREPORT_ACCEPTED), 1);
+	tcp_shutdown(w.tcb, w.now_ns);
+	steps(200);
+	assert_true(w.is_eof);
+	assert_int_equal(sessions_open, 0);
+}
+
+static void test_wireport_keeps_what_is_refused(void **state)
+{
+	(void)state;
+	open_connection(9092);
+	session_budget = 100;
+	tcp_send(w.tcb, STREAM, w.now_ns);
+	steps(3000);
+	assert_int_equal(w.got_size, 100);
+	session_budget = SIZE_MAX;
+	session_slot.is_blocked = false;
+	session_slot.link->ops->resume(session_slot.link);
+	for (int i = 0; i < 200000 && w.got_size < STREAM; i++)
+		step();
+	assert_int_equal(w.got_size, STREAM);
+	assert_memory_equal(w.got, w.sent, STREAM);
+}
+
+static void test_wireport_hands_over_to_owner(void **state)
+{
+	(void)state;
+	open_connection(9093);
+	exchange_stream();
+	assert_int_equal(session_core, 1);
+	assert_true(counted(0, COUNTER_WIREPORT_HANDED_OVER) > STREAM / 1460);
+	assert_int_equal(counted(0, COUNTER_WIREPORT_HANDED_OVER),
+			 counted(1, COUNTER_WIREPORT_TAKEN_OVER));
+	assert_int_equal(counted(1, COUNTER_WIREPORT_RX_PACKETS), 0);
+	assert_true(counted(1, COUNTER_WIREPORT_TX_PACKETS) > 0);
+}
+
+static void test_wireport_session_closes_or_aborts(void **state)
+{
+	(void)state;
+	open_connection(9092);
+	session_slot.link->ops->close(session_slot.link, false);
+	steps(100);
+	assert_true(w.is_eof);
+	tcp_shutdown(w.tcb, w.now_ns);
+	steps(100);
+	assert_int_equal(sessions_open, 0);
+	w.is_connected = w.is_closed = false;
+	steps(10000); /* past TIME-WAIT */
+	open_connection(9092);
+	session_slot.link->ops->close(session_slot.link, true);
+	steps(10);
+	assert_true(w.is_closed);
+	assert_int_equal(w.reason, TCP_CLOSED_RESET);
+	assert_int_equal(sessions_open, 0);
+}
+
+static void test_wireport_refused_session_is_reset(void **state)
+{
+	struct tcp_tuple tuple = {
+		.local_address = CLIENT, .peer_address = BOX, .local_port = 40001, .peer_port = 9092
+	};
+
+	(void)state;
+	session_refuses = true;
+	assert_int_equal(tcp_connect(w.client, &tuple, &w, w.now_ns, &w.tcb), 0);
+	steps(100);
+	assert_true(w.is_closed);
+	assert_int_equal(w.reason, TCP_CLOSED_RESET);
+}
+
+static void test_wireport_gives_up_on_silent_neighbour(void **state)
+{
+	struct tcp_tuple tuple = {
+		.local_address = CLIENT, .peer_address = BOX, .local_port = 40001, .peer_port = 9092
+	};
+
+	(void)state;
+	w.mutes_arp = true;
+	assert_int_equal(tcp_connect(w.client, &tuple, &w, w.now_ns, &w.tcb), 0);
+	for (int i = 0; i < 500; i++) {
+		w.now_ns += 10 * NS_PER_MS;
+		step();
+	}
+	assert_true(w.arp_asked >= ARP_TRIES_MAX);
+	assert_true(counted(0, COUNTER_WIREPORT_DROP_UNRESOLVED) > 0);
+	tcp_abort(w.tcb, w.now_ns);
+}
+
+static void send_raw(const uint8_t *frame, uint16_t size)
+{
+	struct nic_packet packet;
+
+	assert_true(nic_tx_alloc(w.far, 0, &packet));
+	memcpy(packet.data, frame, size);
+	packet.size = size;
+	assert_int_equal(nic_tx_burst(w.far, 0, &packet, 1), 1);
+}
+
+static uint16_t make_ip(uint8_t *frame, uint8_t protocol, uint16_t size)
+{
+	eth_write(frame, w.near->mac, w.far->mac, ETH_IP4);
+	ip4_write(frame + 14, CLIENT, BOX, protocol, 1, size);
+	memset(frame + 34, 0, size);
+	return (uint16_t)(34 + size);
+}
+
+static void make_echo(uint8_t *frame)
+{
+	uint16_t sum;
+
+	(void)make_ip(frame, IP4_ICMP, 64);
+	frame[34] = 8;
+	sum = checksum_fold(checksum_add(0, frame + 34, 64));
+	memcpy(frame + 36, &sum, 2);
+}
+
+static void test_wireport_answers_echo_within_rate(void **state)
+{
+	uint8_t frame[128];
+
+	(void)state;
+	make_echo(frame);
+	send_raw(frame, 98);
+	steps(4);
+	assert_int_equal(w.echoes, 1);
+	for (int i = 0; i < 500; i++)
+		send_raw(frame, 98);
+	steps(20);
+	assert_in_range(w.echoes, ICMP_BURST - 1, ICMP_BURST + 5);
+	assert_int_equal(counted(0, COUNTER_WIREPORT_ECHO_ANSWERED) +
+				 counted(0, COUNTER_WIREPORT_DROP_ICMP_LIMIT),
+			 501);
+}
+
+static void test_wireport_counts_each_drop(void **state)
+{
+	static const struct {
+		uint16_t at;
+		uint8_t flip;
+		enum counter counter;
+	} cases[] = {
+		{ 6, 1, COUNTER_WIREPORT_DROP_ETHERNET },
+		{ 0, 4, COUNTER_WIREPORT_DROP_STATION },
+		{ 12, 0x80, COUNTER_WIREPORT_DROP_TYPE },
+		{ 14, 0x20, COUNTER_WIREPORT_DROP_IP },
+		{ 16, 0x40, COUNTER_WIREPORT_DROP_IP },
+		{ 22, 1, COUNTER_WIREPORT_DROP_IP_CHECKSUM },
+		{ 40, 1, COUNTER_WIREPORT_DROP_TCP_CHECKSUM },
+	};
+	uint8_t frame[128];
+	uint16_t size;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+		uint64_t before = counted(0, cases[i].counter);
+
+		size = make_ip(frame, IP4_TCP, 20);
+		frame[cases[i].at] ^= cases[i].flip;
+		send_raw(frame, size);
+		step();
+		assert_int_equal(counted(0, cases[i].counter), before + 1);
+	}
+	size = make_ip(frame, IP4_TCP, 19);
+	send_raw(frame, size);
+	size = make_ip(frame, 17, 20);
+	send_raw(frame, size);
+	make_echo(frame);
+	frame[40] ^= 1;
+	send_raw(frame, 98);
+	send_raw(frame, 13);
+	step();
+	assert_int_equal(counted(0, COUNTER_WIREPORT_DROP_TCP_SHORT), 1);
+	assert_int_equal(counted(0, COUNTER_WIREPORT_DROP_PROTOCOL), 1);
+	assert_int_equal(counted(0, COUNTER_WIREPORT_DROP_ICMP), 1);
+	assert_int_equal(counted(0, COUNTER_WIREPORT_DROP_ETHERNET), 2);
+}
+
+static void test_wireport_refuses_bad_settings(void **state)
+{
+	struct wireport *port = NULL;
+	struct core core = w.core[0];
+	struct config config = w.config;
+	char error[256] = "";
+
+	(void)state;
+	core.config = &config;
+	strcpy(config.dpdk_address, "10.77.0");
+	assert_int_equal(wireport_new(&core, w.near, &port, error, sizeof(error)), -EINVAL);
+	assert_non_null(strstr(error, "dpdk.address"));
+	strcpy(config.dpdk_address, w.config.dpdk_address);
+	strcpy(config.dpdk_gateway, "10.78.0.1");
+	assert_int_equal(wireport_new(&core, w.near, &port, error, sizeof(error)), -EINVAL);
+	assert_non_null(strstr(error, "dpdk.gateway"));
+	assert_null(port);
+}
+
+#define ROW(name) cmocka_unit_test_setup_teardown(name, world_up, world_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		ROW(test_wireport_resolves_connects_and_echoes),
+		ROW(test_wireport_keeps_what_is_refused),
+		ROW(test_wireport_hands_over_to_owner),
+		ROW(test_wireport_session_closes_or_aborts),
+		ROW(test_wireport_refused_session_is_reset),
+		ROW(test_wireport_gives_up_on_silent_neighbour),
+		ROW(test_wireport_answers_echo_within_rate),
+		ROW(test_wireport_counts_each_drop),
+		ROW(test_wireport_refuses_bad_settings),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -201,6 +201,17 @@ void core_on_topics(void *context, struct mesh_item *mesh_item)
 	reply(core, item);
 }
 
+static void on_housekept(void *context, struct mesh_item *mesh_item);
+
+static void ask_housekeeper(struct core *core, struct partition *partition)
+{
+	partition->housekeep_queued = true;
+	partition->housekeep_again = false;
+	partition->housekeep.run = housekeeper_on_wanted;
+	partition->housekept = on_housekept;
+	mesh_send(core->mesh, core->index, core->count, &partition->housekeep);
+}
+
 static void on_housekept(void *context, struct mesh_item *mesh_item)
 {
 	struct core *core = context;
@@ -209,19 +220,19 @@ static void on_housekept(void *context, struct mesh_item *mesh_item)
 	partition->housekeep_queued = false;
 	if (partition->log != NULL)
 		core_mark_dirty(core, partition);
+	if (partition->housekeep_again)
+		ask_housekeeper(core, partition);
 }
 
 static void on_housekeep(void *context, struct seglog *log)
 {
-	struct core *core = context;
 	struct partition *partition = seglog_owner(log);
 
+	/* The item is out, and the housekeeper may have looked already: ask once more afterwards. */
 	if (partition->housekeep_queued)
-		return;
-	partition->housekeep_queued = true;
-	partition->housekeep.run = housekeeper_on_wanted;
-	partition->housekept = on_housekept;
-	mesh_send(core->mesh, core->index, core->count, &partition->housekeep);
+		partition->housekeep_again = true;
+	else
+		ask_housekeeper(context, partition);
 }
 
 void core_on_attach(void *context, struct mesh_item *mesh_item)

@@ -71,6 +71,7 @@ struct sim {
 	uint32_t connections;
 	uint32_t loss, duplication, reordering, no_buffer; /* per mille */
 	int64_t delay_ns, jitter_ns;
+	bool has_keepalive;
 	const char *failure;
 };
 
@@ -365,7 +366,7 @@ static void side_open(struct sim *sim, int index)
 		.rto_min_ms = 200,
 		.time_wait_ms = 120000,
 		.syn_backlog_max = CONNECTIONS_MAX,
-		.keepalive_ms = 30000,
+		.keepalive_ms = sim->has_keepalive ? 30000 : 0,
 		.secret = { prng_next(&sim->prng), prng_next(&sim->prng) },
 	};
 
@@ -385,7 +386,8 @@ static void side_open(struct sim *sim, int index)
 			.index = i,
 			.size = size,
 			.is_slow = prng_chance(&sim->prng, 400),
-			.aborts = prng_chance(&sim->prng, 60),
+			/* A lost reset leaves a peer that only keepalive can tell. */
+			.aborts = sim->has_keepalive && prng_chance(&sim->prng, 120),
 			.wake_ns = INT64_MAX,
 		};
 	}
@@ -421,6 +423,7 @@ static void sim_open(struct sim *sim, uint64_t seed)
 	sim->no_buffer = prng_chance(&sim->prng, 700) ? 0 : (uint32_t)pick(sim, 0, 200);
 	sim->delay_ns = NS_PER_US * (int64_t)pick(sim, 20, 50000);
 	sim->jitter_ns = prng_chance(&sim->prng, 500) ? 0 : sim->delay_ns / 10;
+	sim->has_keepalive = prng_chance(&sim->prng, 500);
 	side_open(sim, 0);
 	side_open(sim, 1);
 	CHECK(tcp_listen(sim->sides[1].stack, SERVER_PORT) == 0);

@@ -78,7 +78,7 @@ static void test_tcp_ack_old_segment_does_not_move_the_window(void **state)
 {
 	static const struct rig_step steps[] = {
 		{ SEND, .size = 10 },      { OUT, A, 1, 1, 10 },   { IN, A, 1, 11, 0, 500 },
-		{ IN, A, 1, 1, 0, 60000 }, { SEND, .size = 2000 }, { QUIET },
+		{ IN, A, 5, 1, 0, 60000 }, { SEND, .size = 2000 }, { QUIET },
 		{ WAIT, .size = 200 },     { OUT, A, 11, 1, 500 }, { RIG_END },
 	};
 

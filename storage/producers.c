@@ -175,15 +175,21 @@ static void make_room(struct producers *producers, int64_t now_ms)
 	struct producers_block *old = producers->block;
 	struct producers_block *spare;
 
-	if (producers->count >= old->capacity / 2 && old->capacity < PRODUCERS_MAX)
+	if (producers->count >= old->capacity / 2 && old->capacity < PRODUCERS_MAX &&
+	    __atomic_load_n(&producers->spare, __ATOMIC_ACQUIRE) == NULL)
 		__atomic_store_n(&producers->wanted, old->capacity * 2, __ATOMIC_RELEASE);
 	if (!is_full(producers))
 		return;
 	if (__atomic_load_n(&producers->retired, __ATOMIC_ACQUIRE) == NULL) {
 		spare = __atomic_exchange_n(&producers->spare, NULL, __ATOMIC_ACQ_REL);
-		if (spare != NULL) {
+		/* A wish that crossed the answer to the one before may have brought one as small. */
+		if (spare != NULL && spare->capacity > old->capacity) {
 			move(producers, spare, now_ms);
-			__atomic_store_n(&producers->retired, old, __ATOMIC_RELEASE);
+			spare = old;
+		}
+		if (spare != NULL) {
+			__atomic_store_n(&producers->wanted, 0, __ATOMIC_RELEASE);
+			__atomic_store_n(&producers->retired, spare, __ATOMIC_RELEASE);
 		}
 	}
 	if (is_full(producers))

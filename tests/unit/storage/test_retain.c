@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Claim: after a clean close the folder holds what Kafka would have written, byte for byte; retention
+   removes the oldest segments and only those; deleting a topic leaves nothing; a full disk stops appends
+   and nothing else. Shown on files, with an own reading of Kafka's rules for the indexes. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/crc32c.h"
+
+#include "cm.h"
+#include "logbox.h"
+#include "uring_fake.h"
+
+#define RING_SIZE (UINT64_C(16) * 1024 * 1024)
+
+static int setup(void **state)
+{
+	struct logbox *box = logbox_new(RING_SIZE);
+
+	box->args.settings.segment_size = 128 * 1024;
+	CHECK(logbox_open(box, false, 0) == 0);
+	uring_fake_set_auto(box->uring, true);
+	*state = box;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	logbox_free(*state);
+	return 0;
+}
+
+static void append(struct logbox *box, uint32_t count, const struct logbox_spec *spec)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		int64_t offset;
+
+		while ((offset = logbox_append(box, spec)) == -EAGAIN)
+			logbox_settle(box);
+		assert_true(offset >= 0);
+	}
+	logbox_settle(box);
+}
+
+/* What Kafka's DumpLogSegments demands: an offset entry names the batch at its position by that batch's
+   last offset; a time entry holds the largest timestamp so far and the batch it is in. */
+static void check_segment(struct logbox *box, int64_t base, int64_t *ret_next)
+{
+	static uint8_t log[1024 * 1024], index[65536], times[65536];
+	int64_t log_size = logbox_load(box, base, ".log");
+	int64_t index_size, times_size, max_timestamp = -1, max_offset = -1, next = base;
+	uint32_t index_at = 0, times_at = 0, since = 0;
+
+	assert_in_range(log_size, 0, sizeof(log));
+	memcpy(log, box->scratch, (size_t)log_size);
+	index_size = logbox_load(box, base, ".index");
+	assert_in_range(index_size, 0, sizeof(index));
+	memcpy(index, box->scratch, (size_t)index_size);
+	times_size = logbox_load(box, base, ".timeindex");
+	assert_in_range(times_size, 0, sizeof(times));
+	memcpy(times, box->scratch, (size_t)times_size);
+	for (uint32_t pos = 0; pos < log_size;) {
+		struct batch batch;
+
+		assert_int_equal(batch_decode(log + pos, &batch), 0);
+		assert_int_equal(batch.base_offset, next);
+		next = batch_last_offset(&batch) + 1;
+		if (batch.max_timestamp > max_timestamp) {
+			max_timestamp = batch.max_timestamp;
+			max_offset = next - 1;
+		}
+		if (since > 4096) {
+			assert_true(index_at < index_size);
+			assert_int_equal(bytes_load_u32(index + index_at), next - 1 - base);
+			assert_int_equal(bytes_load_u32(index + index_at + 4), pos);
+			index_at += 8;
+			since = 0;
+			if (times_at < times_size &&
+			    bytes_load_u64(times + times_at) == (uint64_t)max_timestamp) {
+				assert_int_equal(bytes_load_u32(times + times_at + 8),
+						 max_offset - base);
+				times_at += 12;
+			}
+		}
+		since += batch.size;
+		pos += batch.size;
+	}
+	assert_int_equal(index_at, index_size);
+	if (times_at < times_size) { /* the one of the end */
+		assert_int_equal(bytes_load_u64(times + times_at), max_timestamp);
+		assert_int_equal(bytes_load_u32(times + times_at + 8), max_offset - base);
+		times_at += 12;
+	}
+	assert_int_equal(times_at, times_size);
+	if (times_size > 0)
+		assert_int_equal(bytes_load_u64(times + times_size - 12), max_timestamp);
+	*ret_next = next;
+}
+
+static void test_retain_clean_close_is_kafkas(void **state)
+{
+	struct logbox *box = *state;
+	char path[TEMP_PATH_SIZE], text[256] = { 0 };
+	int64_t base = 0, next = 0;
+	uint32_t segments = 0;
+	int fd;
+
+	for (int i = 0; i < 20; i++) {
+		box->now_ms += i % 5 - 2; /* timestamps go back now and then */
+		append(box, 10, &(struct logbox_spec){ .value_size = 1500, .records = 2 });
+	}
+	assert_int_equal(logbox_close(box), 0);
+	for (base = 0; base < 400; base = next, segments++)
+		check_segment(box, base, &next);
+	assert_int_equal(next, 400);
+	assert_true(segments > 3);
+	(void)snprintf(path, sizeof(path), "%.400s/%s/leader-epoch-checkpoint", box->dir,
+		       LOGBOX_FOLDER);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_true(read(fd, text, sizeof(text) - 1) > 0);
+	(void)close(fd);
+	assert_string_equal(text, "0\n1\n4 0\n");
+}
+
+static void test_retain_snapshot_bytes(void **state)
+{
+	struct logbox *box = *state;
+	const uint8_t *entry = box->scratch + 10;
+
+	append(box, 1, &(struct logbox_spec){ .records = 4, .producer_id = 1000, .epoch = 3 });
+	append(box, 1,
+	       &(struct logbox_spec){ .records = 2,
+				      .producer_id = 1000,
+				      .epoch = 3,
+				      .sequence = 4,
+				      .timestamp = 123456789 });
+	assert_int_equal(logbox_close(box), 0);
+	assert_int_equal(logbox_load(box, 6, ".snapshot"), 10 + 46);
+	assert_int_equal(bytes_load_u16(box->scratch), 1);
+	assert_int_equal(bytes_load_u32(box->scratch + 2),
+			 crc32c_extend(CRC32C_INIT, box->scratch + 6, 50));
+	assert_int_equal(bytes_load_u32(box->scratch + 6), 1);
+	assert_int_equal(bytes_load_u64(entry), 1000);
+	assert_int_equal(bytes_load_u16(entry + 8), 3);
+	assert_int_equal(bytes_load_u32(entry + 10), 5);
+	assert_int_equal(bytes_load_u64(entry + 14), 5);
+	assert_int_equal(bytes_load_u32(entry + 22), 1);
+	assert_int_equal(bytes_load_u64(entry + 26), 123456789);
+	assert_int_equal(bytes_load_u32(entry + 34), UINT32_MAX);
+	assert_int_equal(bytes_load_u64(entry + 38), UINT64_MAX);
+}
+
+static void test_retain_by_size(void **state)
+{
+	struct logbox *box = *state;
+	int64_t start;
+
+	append(box, 300, &(struct logbox_spec){ .value_size = 3000 });
+	logbox_housekeep(box);
+	assert_int_equal(seglog_start_offset(box->log), 0);
+	box->args.settings.retention_size = 400 * 1024;
+	seglog_configure(box->log, &box->args.settings);
+	logbox_housekeep(box);
+	start = seglog_start_offset(box->log);
+	assert_true(start > 0);
+	assert_true(seglog_size(box->log) >= 400 * 1024);
+	assert_true(seglog_size(box->log) < (400 + 128) * 1024);
+	/* The core let go first; the files go with the next turn of the housekeeper. */
+	assert_true(logbox_load(box, 0, ".log") >= 0);
+	logbox_settle(box);
+	assert_int_equal(logbox_load(box, 0, ".log"), -1);
+	assert_int_equal(logbox_load(box, 0, ".index"), -1);
+	assert_int_equal(logbox_load(box, 0, ".log.deleted"), -1);
+	logbox_verify_range(box, start, 300, 100000);
+	assert_int_equal(logbox_close(box), 0);
+	assert_int_equal(logbox_open(box, true, 300), 0);
+	uring_fake_set_auto(box->uring, true);
+	assert_int_equal(seglog_start_offset(box->log), start);
+	logbox_verify_range(box, start, 300, 100000);
+}
+
+static void test_retain_by_time_spares_the_active_segment(void **state)
+{
+	struct logbox *box = *state;
+
+	append(box, 100, &(struct logbox_spec){ .value_size = 3000 });
+	box->args.settings.retention_ms = 1000;
+	seglog_configure(box->log, &box->args.settings);
+	logbox_housekeep(box);
+	assert_int_equal(seglog_start_offset(box->log), 0);
+	box->now_ms += 1001;
+	logbox_housekeep(box);
+	assert_int_equal(seglog_start_offset(box->log), box->log->tail->base);
+	assert_ptr_equal(box->log->first, box->log->tail);
+	logbox_settle(box);
+	logbox_verify_range(box, seglog_start_offset(box->log), 100, 100000);
+}
+
+static void test_retain_never_of_a_compacted_topic(void **state)
+{
+	struct logbox *box = *state;
+
+	append(box, 100, &(struct logbox_spec){ .value_size = 3000 });
+	box->args.settings.retention_ms = 1000;
+	box->args.settings.is_compacted = true;
+	seglog_configure(box->log, &box->args.settings);
+	box->now_ms += 1001;
+	logbox_housekeep(box);
+	logbox_settle(box);
+	assert_int_equal(seglog_start_offset(box->log), 0);
+}
+
+/* A reader of the files is not disturbed: the segment goes when its last read came back. */
+static void ignore(struct seglog_read *read, int error)
+{
+	*(int *)read->owner = error;
+}
+
+static void test_retain_waits_for_reads(void **state)
+{
+	struct logbox *box = *state;
+	int error = 1;
+	struct seglog_read read = {
+		.size_max = 1000, .limit = INT64_MAX, .done = ignore, .owner = &error
+	};
+
+	append(box, 100, &(struct logbox_spec){ .value_size = 3000 });
+	LIST_EACH_SAFE(&box->log->chunks, node) /* nothing in the ring any more */
+	{
+		struct chunk *chunk = LIST_ENTRY(node, struct chunk, node);
+
+		if (chunk->segment_base == 0)
+			chunk->on_evict(chunk->owner, chunk);
+	}
+	uring_fake_set_auto(box->uring, false);
+	assert_int_equal(seglog_read(box->log, &read), -EINPROGRESS);
+	box->args.settings.retention_size = 0;
+	seglog_configure(box->log, &box->args.settings);
+	logbox_housekeep(box);
+	logbox_housekeep(box);
+	assert_true(seglog_start_offset(box->log) > 0);
+	assert_true(logbox_load(box, 0, ".log") > 0);
+	uring_fake_set_auto(box->uring, true);
+	(void)uring_poll(box->uring);
+	assert_int_equal(error, 0);
+	assert_int_equal(logbox_verify(box, &read), 1);
+	seglog_read_release(&read);
+	logbox_settle(box);
+	assert_int_equal(logbox_load(box, 0, ".log"), -1);
+}
+
+static void test_retain_checkpoint_waits_for_finished_segments(void **state)
+{
+	struct logbox *box = *state;
+
+	logbox_housekeep(box);
+	assert_int_equal(seglog_checkpoint_offset(box->log), 0);
+	append(box, 3, &(struct logbox_spec){ 0 });
+	logbox_housekeep(box);
+	assert_int_equal(seglog_checkpoint_offset(box->log), 3);
+	assert_int_equal(logbox_append(box, &(struct logbox_spec){ 0 }), 3);
+	logbox_housekeep(box);
+	assert_int_equal(seglog_checkpoint_offset(box->log), 3);
+	logbox_settle(box);
+	logbox_housekeep(box);
+	assert_int_equal(seglog_checkpoint_offset(box->log), 4);
+}
+
+static void test_retain_destroy_leaves_nothing(void **state)
+{
+	struct logbox *box = *state;
+	const struct dirent *entry;
+	DIR *dir;
+
+	append(box, 100, &(struct logbox_spec){ .value_size = 3000 });
+	while (!seglog_detach(box->log))
+		(void)uring_poll(box->uring);
+	seglog_destroy(box->log);
+	box->log = NULL;
+	dir = opendir(box->dir);
+	assert_non_null(dir);
+	while ((entry = readdir(dir)) != NULL)
+		assert_true(entry->d_name[0] == '.');
+	(void)closedir(dir);
+}
+
+/* The file cannot be made: as on a full disk, appends are refused, and go on when it can. */
+static void test_retain_no_space_refuses_appends(void **state)
+{
+	struct logbox *box = *state;
+	int64_t next;
+	int fd;
+
+	append(box, 3, &(struct logbox_spec){ 0 });
+	fd = box->log->tail->fd;
+	box->log->tail->fd = open("/dev/full", O_RDWR | O_CLOEXEC);
+	do {
+		next = seglog_next_offset(box->log);
+		assert_int_equal(logbox_append(box, &(struct logbox_spec){ .value_size = 20000 }),
+				 next);
+	} while (box->log->tail->size < box->log->tail->prepared);
+	logbox_housekeep(box);
+	assert_int_equal(logbox_append(box, &(struct logbox_spec){ 0 }), -ENOSPC);
+	assert_true(seglog_high_watermark(box->log) < seglog_next_offset(box->log));
+	assert_int_equal(seglog_error(box->log), 0);
+	(void)close(box->log->tail->fd);
+	box->log->tail->fd = fd;
+	logbox_settle(box);
+	assert_int_equal(seglog_high_watermark(box->log), next + 1);
+	assert_int_equal(logbox_append(box, &(struct logbox_spec){ 0 }), next + 1);
+	logbox_settle(box);
+	logbox_verify_range(box, 0, next + 2, 100000);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(test_retain_clean_close_is_kafkas),
+		TEST(test_retain_snapshot_bytes),
+		TEST(test_retain_by_size),
+		TEST(test_retain_by_time_spares_the_active_segment),
+		TEST(test_retain_never_of_a_compacted_topic),
+		TEST(test_retain_waits_for_reads),
+		TEST(test_retain_checkpoint_waits_for_finished_segments),
+		TEST(test_retain_destroy_leaves_nothing),
+		TEST(test_retain_no_space_refuses_appends),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -100,7 +100,7 @@ void housekeeper_log_open(struct housekeeper *housekeeper, const struct topic *t
 		log_error("%s-%u: cannot be opened: %s", args.topic, args.partition,
 			  err_str(error));
 	if (recovery.truncated_size > 0)
-		log_warn("%s-%u: %llu bytes that were never complete are cut off", args.topic,
+		log_info("%s-%u: %llu bytes after its last whole batch are cut off", args.topic,
 			 args.partition, (unsigned long long)recovery.truncated_size);
 	if (partition->opened != NULL && housekeeper_set_add(&housekeeper->open, partition))
 		return;

@@ -36,7 +36,8 @@ struct tcp_segment_in {
 	uint32_t destination_address; /* host byte order */
 	const uint8_t *bytes;         /* [size] TCP header, options, payload */
 	uint32_t size;
-	void *buffer; /* the packet buffer that holds `bytes`; for hold/release; may be NULL */
+	void *buffer; /* the packet buffer that holds `bytes`; counted by hold/release; NULL: its
+			 payload is refused unless it is in order and taken at once */
 	uint8_t ecn;  /* two bits of the IP header */
 };
 

@@ -433,10 +433,8 @@ bool produce_place(struct session *session)
 	}
 	parser->is_reserved = false;
 	error = find_place(session);
+	/* The operation is kept: giving it back would look like freed memory and wake this session. */
 	if (error == -EAGAIN) {
-		struct partition_op *op = TAKE_PTR(parser->op);
-
-		partition_op_free(session->core, op);
 		session_block(session, SESSION_BLOCK_MEMORY);
 		return false;
 	}

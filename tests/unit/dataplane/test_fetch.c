@@ -348,6 +348,44 @@ static void test_fetch_from_another_core(void **state)
 	corebox_free(box);
 }
 
+/* More than the ring holds: the oldest batches come from the files. */
+static void test_fetch_cold(void **state)
+{
+	const struct corebox_batch large = { .producer_id = -1,
+					     .records = 1,
+					     .value_size = 1 << 20 };
+	struct corebox *box = corebox_new(1);
+	struct client *client = client_new(box, 0);
+	struct client *gone = client_new(box, 0);
+	struct ask ask = common;
+	struct reader reader;
+
+	(void)state;
+	for (int32_t i = 0; i < 40; i++) {
+		client_produce(client, 9, i, -1, 0, corebox_batch(&large), 1 << 20);
+		for (int j = 0; j < 100; j++) {
+			corebox_settle(box);
+			if (client_response(client, WIRE_API_PRODUCE, 9, i, &reader))
+				break;
+			corebox_sleep(box, 20);
+			assert_true(j < 99);
+		}
+	}
+	ask_for(client, 50, &ask);
+	ask_for(gone, 51, &ask);
+	assert_false(answered(client, 50, &ask));
+	client_free(gone); /* while its read is out */
+	corebox_settle(box);
+	assert_true(answered(client, 50, &ask));
+	assert_int_equal(first->error_code, 0);
+	assert_int_equal(first->records.size, corebox_batch(&large).size);
+	assert_memory_equal(first->records.bytes + 16, corebox_batch(&large).bytes + 16,
+			    (size_t)first->records.size - 16);
+	assert_true(counters_get(box->cores[0]->counters, COUNTER_FETCH_COLD_READS) >= 2);
+	client_free(client);
+	corebox_free(box);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -357,6 +395,7 @@ int main(void)
 		cmocka_unit_test(test_fetch_errors),
 		cmocka_unit_test(test_fetch_sessions),
 		cmocka_unit_test(test_fetch_from_another_core),
+		cmocka_unit_test(test_fetch_cold),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@
  * Shown with frames of the wire codec against real logs on a fake ring that completes on demand.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "../storage/uring_fake.h"
 #include "cm.h"
@@ -259,6 +260,84 @@ static void test_produce_to_another_core(void **state)
 	corebox_free(box);
 }
 
+/* The disk answers nothing: the ring fills, reading stops, nothing is lost when it goes on. */
+static void test_produce_ring_full_is_back_pressure(void **state)
+{
+	const struct corebox_batch large = { .producer_id = -1,
+					     .records = 1,
+					     .value_size = 1 << 20 };
+	struct corebox *box = corebox_new(1);
+	struct client *client = client_new(box, 0);
+	int32_t sent = 0;
+
+	(void)state;
+	while (client->kept_size == 0 && sent < 60) {
+		client_produce(client, 9, sent, -1, sent % 2, corebox_batch(&large), 100000);
+		corebox_turn(box);
+		sent++;
+	}
+	assert_in_range(sent, 10, 40);
+	assert_int_equal(session_credit(client->link.session), 0);
+	for (int32_t i = 0; i < sent; i++) {
+		bool is_there = answered(client, 9, i);
+
+		for (int j = 0; j < 100 && !is_there; j++) {
+			corebox_sleep(box, 20);
+			corebox_settle(box);
+			is_there = answered(client, 9, i);
+		}
+		assert_true(is_there);
+		assert_int_equal(answer.error_code, 0);
+	}
+	assert_int_equal(seglog_high_watermark(log_of(box, 0)) +
+				 seglog_high_watermark(log_of(box, 1)),
+			 sent);
+	client_free(client);
+	corebox_free(box);
+}
+
+static void test_produce_judges_batches(void **state)
+{
+	static const struct {
+		uint32_t at; /* byte of the batch that is changed */
+		uint8_t to;
+		int16_t error;
+		int16_t version;
+	} rows[] = {
+		{ 16, 1, KAFKA_UNSUPPORTED_FOR_MESSAGE_FORMAT, 9 },
+		{ 22, 0x20, KAFKA_INVALID_RECORD, 9 },            /* control */
+		{ 22, 0x10, KAFKA_INVALID_TXN_STATE, 9 },         /* transactional */
+		{ 22, 4, KAFKA_UNSUPPORTED_COMPRESSION_TYPE, 6 }, /* zstd */
+		{ 22, 7, KAFKA_UNSUPPORTED_COMPRESSION_TYPE, 9 },
+		{ 60, 9, KAFKA_INVALID_RECORD, 9 }, /* count and last offset delta differ */
+		{ 11, 0, KAFKA_INVALID_RECORD, 9 }, /* more bytes than the batch says */
+		{ 20, 1, KAFKA_CORRUPT_MESSAGE, 9 },
+	};
+	struct corebox *box = corebox_new(1);
+	struct client *client = client_new(box, 0);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		struct wire_bytes batch = corebox_batch(&plain);
+		uint8_t bytes[4096];
+
+		assert_true((size_t)batch.size <= sizeof(bytes));
+		memcpy(bytes, batch.bytes, (size_t)batch.size);
+		bytes[rows[i].at] = bytes[rows[i].at] != rows[i].to ? rows[i].to : 0x55;
+		batch.bytes = bytes;
+		client_produce(client, rows[i].version, 1, -1, 0, batch, 77);
+		corebox_settle(box);
+		assert_true(answered(client, rows[i].version, 1));
+		assert_int_equal(answer.error_code, rows[i].error);
+	}
+	client_produce(client, 9, 2, -1, 0, WIRE_BYTES_NULL, 77);
+	assert_true(answered(client, 9, 2));
+	assert_int_equal(answer.error_code, KAFKA_INVALID_RECORD);
+	assert_int_equal(seglog_next_offset(log_of(box, 0)), 0);
+	client_free(client);
+	corebox_free(box);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -271,6 +350,8 @@ int main(void)
 		cmocka_unit_test(test_produce_two_connections_one_partition),
 		cmocka_unit_test(test_produce_closed_in_the_middle),
 		cmocka_unit_test(test_produce_to_another_core),
+		cmocka_unit_test(test_produce_ring_full_is_back_pressure),
+		cmocka_unit_test(test_produce_judges_batches),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

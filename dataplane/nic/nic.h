@@ -32,7 +32,7 @@ struct nic_config {
 	uint16_t queues;      /* one per core */
 	uint16_t mtu;         /* bytes of IP packet */
 	uint16_t descriptors; /* per queue and direction, power of two */
-	uint32_t buffers;     /* packet buffers per queue; 0: the written sum of nic_dpdk.c */
+	uint32_t buffers;     /* per queue; raised to the written sum of nic_dpdk.c */
 };
 
 struct nic_stats {

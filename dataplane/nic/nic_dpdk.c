@@ -355,21 +355,13 @@ static int check_interface(const struct nic_config *config, enum port_kind kind,
 	return 0;
 }
 
-static int check_config(const struct nic_config *config, const struct nic_dpdk *dpdk, char *reterr,
-			size_t reterr_size)
+static int check_config(const struct nic_config *config, char *reterr, size_t reterr_size)
 {
 	if (config->queues == 0 || config->queues > QUEUES_MAX || !IS_POW2(config->descriptors) ||
 	    config->mtu < 68) {
 		(void)snprintf(reterr, reterr_size,
 			       "port %s: 1 to %d queues, descriptors a power of two, MTU from 68",
 			       config->port, QUEUES_MAX);
-		return -EINVAL;
-	}
-	if (config->buffers != 0 && config->buffers < kept_by_driver(dpdk)) {
-		(void)snprintf(
-			reterr, reterr_size,
-			"port %s: %u buffers for each queue are too few, the driver keeps %u",
-			config->port, config->buffers, kept_by_driver(dpdk));
 		return -EINVAL;
 	}
 	return 0;
@@ -578,11 +570,10 @@ int nic_dpdk_open(const struct nic_config *config, struct nic **ret_nic, char *r
 	dpdk->ports = kind == PORT_AF_XDP ? config->queues : 1;
 	dpdk->descriptors = config->descriptors;
 	dpdk->nic = (struct nic){ .ops = &dpdk_ops, .mtu = config->mtu, .queues = config->queues };
-	dpdk->buffers =
-		config->buffers != 0 ? config->buffers : kept_by_driver(dpdk) + HELD_BUFFERS;
+	dpdk->buffers = MAX(config->buffers, kept_by_driver(dpdk) + HELD_BUFFERS);
 	for (uint32_t i = 0; i < QUEUES_MAX; i++)
 		dpdk->queue[i].wait_fd = -1;
-	r = check_config(config, dpdk, reterr, reterr_size);
+	r = check_config(config, reterr, reterr_size);
 	if (r == 0)
 		r = check_interface(config, kind, name, reterr, reterr_size);
 	if (r != 0) {

@@ -12,6 +12,7 @@
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,14 +31,32 @@
 
 static char lab_name[32], lab_near[16], lab_net[16];
 
+extern char **environ;
+
+/* @return exit code of deploy/lab; -1: not started */
 static int lab(const char *verb)
 {
-	char command[512];
+	char *argv[] = { getenv("MILLRACE_LAB"),
+			 (char[]){ "" },
+			 (char[]){ "--name" },
+			 lab_name,
+			 (char[]){ "--near" },
+			 lab_near,
+			 (char[]){ "--net" },
+			 lab_net,
+			 (char[]){ "--queues" },
+			 (char[]){ "2" },
+			 NULL };
+	char word[8];
+	pid_t child;
+	int status;
 
-	(void)snprintf(command, sizeof(command),
-		       "\"%s\" %s --name %s --near %s --net %s --queues 2 >/dev/null 2>&1",
-		       getenv("MILLRACE_LAB"), verb, lab_name, lab_near, lab_net);
-	return system(command);
+	(void)snprintf(word, sizeof(word), "%s", verb);
+	argv[1] = word;
+	if (posix_spawn(&child, argv[0], NULL, NULL, argv, environ) != 0 ||
+	    waitpid(child, &status, 0) != child)
+		return -1;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 static int open_port(const char *port, uint16_t queues, uint16_t mtu, struct nic **ret_nic,
@@ -80,7 +99,6 @@ static void far_end(int go)
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	if (read(go, &byte, 1) != 1)
 		_exit(4);
-	(void)usleep(50000); /* the other side is asleep in poll() by now; nothing depends on it */
 	fill_frame(frame, 1);
 	if (send(fd, frame, sizeof(frame), 0) != FRAME_SIZE)
 		_exit(5);

@@ -6,6 +6,7 @@
  * memory ports with real TCP at both ends and sessions that echo; at each end no buffer is missing.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -568,11 +569,11 @@ static void test_wireport_refuses_bad_settings(void **state)
 
 	(void)state;
 	core.config = &config;
-	strcpy(config.dpdk_address, "10.77.0");
+	(void)snprintf(config.dpdk_address, CONFIG_TEXT_MAX, "10.77.0");
 	assert_int_equal(wireport_new(&core, w.near, &port, error, sizeof(error)), -EINVAL);
 	assert_non_null(strstr(error, "dpdk.address"));
-	strcpy(config.dpdk_address, w.config.dpdk_address);
-	strcpy(config.dpdk_gateway, "10.78.0.1");
+	config = w.config;
+	(void)snprintf(config.dpdk_gateway, CONFIG_TEXT_MAX, "10.78.0.1");
 	assert_int_equal(wireport_new(&core, w.near, &port, error, sizeof(error)), -EINVAL);
 	assert_non_null(strstr(error, "dpdk.gateway"));
 	assert_null(port);

@@ -205,29 +205,38 @@ int segindex_save(struct segindex *index, int dir_fd, bool is_final)
 	return error;
 }
 
-/* Entries of one file. @return their number; ERR_CORRUPT; -errno */
-static int64_t load_one(int dir_fd, int64_t base, const char *suffix, uint8_t *memory,
-			size_t *mapped, uint32_t entry_size, uint32_t entries_max, bool is_active)
+/* Where the entries of one file go. */
+struct load {
+	const char *suffix;
+	uint32_t entry_size;
+	uint8_t *memory;
+	size_t *mapped;
+};
+
+/* @return number of entries; ERR_CORRUPT; -errno */
+static int64_t load_one(const struct segindex *index, int dir_fd, const struct load *load,
+			bool is_active)
 {
 	char name[SEGFILE_NAME_MAX];
 	struct stat stat;
 	int64_t result;
 	int fd;
 
-	segfile_name(base, suffix, name);
+	segfile_name(index->base, load->suffix, name);
 	fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT ? ERR_CORRUPT : -errno;
 	if (fstat(fd, &stat) != 0)
 		result = -errno;
-	else if (stat.st_size % entry_size != 0 || stat.st_size / entry_size > entries_max)
+	else if (stat.st_size % load->entry_size != 0 ||
+		 stat.st_size / load->entry_size > index->entries_max)
 		result = ERR_CORRUPT;
 	else if (is_active)
-		result = segfile_read(fd, memory, (size_t)stat.st_size, 0);
+		result = segfile_read(fd, load->memory, (size_t)stat.st_size, 0);
 	else
-		result = map_in_place(fd, memory, mapped, (size_t)stat.st_size);
+		result = map_in_place(fd, load->memory, load->mapped, (size_t)stat.st_size);
 	if (result == 0)
-		result = stat.st_size / entry_size;
+		result = stat.st_size / load->entry_size;
 	(void)close(fd); /* nothing was written */
 	return result;
 }
@@ -255,16 +264,18 @@ static bool is_sane(const struct segindex *index, uint32_t log_size, bool is_act
 int segindex_load(struct segindex *index, int dir_fd, int64_t base, uint32_t log_size,
 		  bool is_active)
 {
+	const struct load offsets = { ".index", SEGINDEX_OFFSET_SIZE, index->offsets,
+				      &index->offsets_mapped };
+	const struct load times = { ".timeindex", SEGINDEX_TIME_SIZE, index->times,
+				    &index->times_mapped };
 	int64_t count;
 
 	segindex_begin(index, base);
-	count = load_one(dir_fd, base, ".index", index->offsets, &index->offsets_mapped,
-			 SEGINDEX_OFFSET_SIZE, index->entries_max, is_active);
+	count = load_one(index, dir_fd, &offsets, is_active);
 	if (count < 0)
 		return (int)count;
 	index->offset_count = (uint32_t)count;
-	count = load_one(dir_fd, base, ".timeindex", index->times, &index->times_mapped,
-			 SEGINDEX_TIME_SIZE, index->entries_max, is_active);
+	count = load_one(index, dir_fd, &times, is_active);
 	if (count < 0)
 		return (int)count;
 	index->time_count = (uint32_t)count;

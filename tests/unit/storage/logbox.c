@@ -42,7 +42,7 @@ struct logbox *logbox_new(uint64_t ring_size)
 	box->now_ms = NOW_MS;
 	box->seed = 1;
 	memset(box->identity.directory_id.bytes, 7, UUID_SIZE);
-	strcpy(box->identity.boot_id, "this boot");
+	(void)snprintf(box->identity.boot_id, sizeof(box->identity.boot_id), "this boot");
 	box->args = (struct seglog_open_args){
 		.log_dir_fd = box->log_dir_fd,
 		.topic = LOGBOX_TOPIC,

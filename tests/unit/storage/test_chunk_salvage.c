@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -287,8 +288,11 @@ static void test_chunk_salvage_after_kill_at_any_instruction(void **state)
 		assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
 		pid = fork();
 		assert_true(pid >= 0);
-		if (pid == 0)
+		if (pid == 0) {
+			(void)prctl(PR_SET_PDEATHSIG,
+				    SIGKILL); /* a failing test leaves nobody behind */
 			bind_until_killed(bench, ready[1]);
+		}
 		(void)close(ready[1]);
 		assert_int_equal(read(ready[0], &byte, 1), 1);
 		(void)poll(NULL, 0, round % 3);

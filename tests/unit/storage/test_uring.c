@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -292,8 +293,10 @@ static void kill_while_writing(const char *dir, uint8_t stamp)
 	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
 	pid = fork();
 	assert_true(pid >= 0);
-	if (pid == 0)
+	if (pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a failing test leaves nobody behind */
 		write_until_killed(dir, ready[1], stamp);
+	}
 	(void)close(ready[1]);
 	assert_int_equal(read(ready[0], &byte, 1), 1);
 	assert_int_equal(kill(pid, SIGKILL), 0);

@@ -136,7 +136,7 @@ c.close()
         lines = "".join(f"line {i}\n" for i in range(500))
         ok(java(TOOLS + "ConsoleProducer", "--bootstrap-server", self.server, "--topic", "t.console",
                 prefix=self.prefix, stdin=lines))
-        out = ok(java(TOOLS + "ConsoleConsumer", "--bootstrap-server", self.server, "--topic",
+        out = ok(java(TOOLS + "consumer.ConsoleConsumer", "--bootstrap-server", self.server, "--topic",
                       "t.console", "--from-beginning", "--max-messages", "500", "--timeout-ms",
                       "30000", "--group", "g.console", prefix=self.prefix))
         need(sorted(out.splitlines()) == sorted(lines.splitlines()), f"{len(out)} bytes came back")

@@ -26,7 +26,7 @@ class Load(threading.Thread):
         super().__init__(daemon=True)
         self.producer = Producer({"bootstrap.servers": server, "enable.idempotence": True,
                                   "acks": "all", "linger.ms": 2, "compression.type": "lz4",
-                                  "delivery.timeout.ms": 120000, "retry.backoff.ms": 50,
+                                  "delivery.timeout.ms": 120000, "retry.backoff.ms": 50, "log_level": 0,
                                   "reconnect.backoff.max.ms": 500, "socket.timeout.ms": 10000})
         self.acknowledged = {}
         self.errors = []
@@ -65,7 +65,7 @@ class Tail(threading.Thread):
         super().__init__(daemon=True)
         self.consumer = Consumer({"bootstrap.servers": server, "group.id": "g.kill.tail",
                                   "enable.auto.commit": False, "auto.offset.reset": "error",
-                                  "fetch.wait.max.ms": 50, "reconnect.backoff.max.ms": 500})
+                                  "fetch.wait.max.ms": 50, "log_level": 0, "reconnect.backoff.max.ms": 500})
         self.seen = {}
         self.errors = []
         self.ending = threading.Event()
@@ -90,7 +90,7 @@ class Tail(threading.Thread):
 
 
 def read_all(server):
-    consumer = Consumer({"bootstrap.servers": server, "group.id": "g.kill.all",
+    consumer = Consumer({"bootstrap.servers": server, "group.id": "g.kill.all", "log_level": 0,
                          "enable.auto.commit": False})
     final = {}
     for partition in range(PARTITIONS):
@@ -100,9 +100,11 @@ def read_all(server):
         where.offset = 0
         consumer.assign([where])
         at = 0
+        last = time.monotonic()
         while at < high:
-            batch = consumer.consume(5000, 20)
-            need(batch, f"partition {partition} ends at {at} of {high}")
+            batch = consumer.consume(500, 1)
+            last = time.monotonic() if batch else last
+            need(time.monotonic() - last < 20, f"partition {partition} ends at {at} of {high}")
             for message in batch:
                 need(message.error() is None, message.error())
                 need(message.offset() == at, f"offset {message.offset()} where {at} was expected")

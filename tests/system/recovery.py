@@ -18,7 +18,7 @@ def produce(server, topic, count, size=300, partition=0, timeout=60, **settings)
     """Send and return {offset: value} of what was acknowledged."""
     acknowledged = {}
     producer = Producer({"bootstrap.servers": server, "enable.idempotence": True, "acks": "all",
-                         "linger.ms": 2, **settings})
+                         "linger.ms": 2, "log_level": 0, **settings})
 
     def done(error, message):
         if error is None:
@@ -33,17 +33,19 @@ def produce(server, topic, count, size=300, partition=0, timeout=60, **settings)
 
 
 def read(server, topic, partition=0):
-    consumer = Consumer({"bootstrap.servers": server, "group.id": "g.read",
+    consumer = Consumer({"bootstrap.servers": server, "group.id": "g.read", "log_level": 0,
                          "enable.auto.commit": False})
     where = TopicPartition(topic, partition)
     low, high = consumer.get_watermark_offsets(where, timeout=30)
     where.offset = low
     consumer.assign([where])
     got = {}
+    last = time.monotonic()
     while len(got) < high - low:
-        batch = consumer.consume(5000, 20)
-        need(batch, f"{len(got)} of {high - low}")
-        got.update({m.offset(): m.value() for m in batch})
+        batch = consumer.consume(500, 1)
+        last = time.monotonic() if batch else last
+        need(time.monotonic() - last < 20, f"{len(got)} of {high - low}")
+        got.update({m.offset(): m.value() for m in batch if m.error() is None})
     consumer.close()
     return got
 

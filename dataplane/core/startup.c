@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pwd.h>
 #include <sched.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -28,6 +30,9 @@
 
 #define UNCLEAN_FILE "unclean-starts"
 #define READY_FILE   "ready.dataplane"
+
+#define LOCK_WAIT_NS  (3 * NS_PER_S)
+#define LOCK_RETRY_MS 50
 
 /* ---- small files ---- */
 
@@ -462,6 +467,9 @@ enum startup_code startup_close(struct box *box)
 		remove_run_files(box);
 	if (box->is_serving && !is_clean)
 		log_error("the stop was not clean: the next start recovers");
+	/* Every write has ended with its ring; the kernel lets go of a ring's files when it likes. */
+	if (box->datadir != NULL)
+		(void)flock(box->datadir->lock_fd, LOCK_UN);
 	datadir_close(box->datadir);
 	(void)sem_destroy(&box->started);
 	free(box);

@@ -336,8 +336,8 @@ static void open_connection(struct sock *sock, int fd)
 refuse:
 	if (conn != NULL)
 		list_push_front(&sock->idle, &conn->node);
-	close(fd);
 	counters_inc(sock->core->counters, COUNTER_SOCK_REFUSED);
+	close(fd);
 }
 
 void sock_on_backoff(struct timer *timer, int64_t now_ns)

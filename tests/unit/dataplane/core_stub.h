@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file
+ * What the loop, the channel and the socket transport call of the layers above, in the simplest
+ * form: sessions echo what they receive. A test that includes this links none of the real ones.
+ */
+#pragma once
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataplane/core/channel.h"
+#include "dataplane/core/core.h"
+#include "dataplane/core/housekeeper.h"
+#include "dataplane/core/partition.h"
+#include "dataplane/core/sessions.h"
+#include "dataplane/core/wireport.h"
+
+/* One echo session; `hold` makes it take nothing until stub_resume. */
+struct session {
+	struct link *link;
+	struct core *core;
+};
+
+struct stub_counts {
+	uint32_t opened, closed, replies, lost, appends, snapshots;
+	uint64_t reply_cookie;
+	uint64_t input;
+	bool hold;        /* sessions take nothing */
+	bool close_after; /* ask for close once something was echoed */
+	struct link *last;
+	struct mesh_item *snapshot;
+};
+
+static struct stub_counts stub;
+
+int session_open(struct core *core, struct link *link, int64_t now_ns)
+{
+	(void)now_ns;
+	link->session = calloc(1, sizeof(struct session));
+	link->session->link = link;
+	link->session->core = core;
+	stub.last = link;
+	__atomic_add_fetch(&stub.opened, 1, __ATOMIC_RELEASE);
+	return 0;
+}
+
+void session_close(struct link *link)
+{
+	free(link->session);
+	link->session = NULL;
+	__atomic_add_fetch(&stub.closed, 1, __ATOMIC_RELEASE);
+}
+
+size_t session_input(struct session *session, const uint8_t *bytes, size_t size, int64_t now_ns)
+{
+	(void)now_ns;
+	if (__atomic_load_n(&stub.hold, __ATOMIC_ACQUIRE))
+		return 0;
+	if (outq_push_copy(&session->link->out, bytes, size) < 0)
+		abort();
+	stub.input += size;
+	session->link->ops->send(session->link);
+	if (stub.close_after)
+		session->link->ops->close(session->link, false);
+	return size;
+}
+
+bool session_room(struct session *session, struct iovec *ret_room)
+{
+	(void)session;
+	(void)ret_room;
+	return false;
+}
+
+void session_filled(struct session *session, size_t size, int64_t now_ns)
+{
+	(void)session;
+	(void)size;
+	(void)now_ns;
+}
+
+void sessions_reply(struct core *core, const struct command_reply *reply)
+{
+	(void)core;
+	stub.replies++;
+	stub.reply_cookie = reply->cookie;
+}
+
+void sessions_control_lost(struct core *core)
+{
+	(void)core;
+	stub.lost++;
+}
+
+uint32_t sessions_turn_end(struct core *core)
+{
+	(void)core;
+	return 0;
+}
+
+void partition_append_command(struct core *core, const struct command_append *command)
+{
+	(void)core;
+	(void)command;
+	stub.appends++;
+}
+
+void partition_on_durable(void *ctx, struct seglog *log)
+{
+	(void)ctx;
+	(void)log;
+}
+
+void partition_on_detach(struct core *core, struct partition *partition)
+{
+	(void)core;
+	(void)partition;
+}
+
+void housekeeper_on_snapshot(void *housekeeper, struct mesh_item *item)
+{
+	(void)housekeeper;
+	stub.snapshots++;
+	stub.snapshot = item;
+}
+
+void housekeeper_on_wanted(void *housekeeper, struct mesh_item *item)
+{
+	(void)housekeeper;
+	(void)item;
+}
+
+uint32_t wireport_poll(struct wireport *port, int64_t now_ns)
+{
+	(void)port;
+	(void)now_ns;
+	return 0;
+}
+
+int wireport_wait_fd(const struct wireport *port)
+{
+	(void)port;
+	return -1;
+}
+
+int64_t wireport_next_ns(const struct wireport *port)
+{
+	(void)port;
+	return INT64_MAX;
+}
+
+bool wireport_stop(struct wireport *port, int64_t now_ns)
+{
+	(void)port;
+	(void)now_ns;
+	return true;
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Claims: a box starts on an empty directory, opens the partitions of a snapshot, refuses a second
+ * owner with a code of its own, stops cleanly and starts again clean; after a start that was not
+ * followed by a clean stop the leader epochs are raised; lists of CPUs are read strictly. Shown with
+ * whole boxes in this process, on the kernel-socket transport.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "storage/partitions.h"
+
+#include "dataplane/core/startup.h"
+
+#include "cm.h"
+
+struct place {
+	char data[64], run[64];
+	struct config config;
+};
+
+static void place_open(struct place *place)
+{
+	char path[128];
+
+	(void)snprintf(place->data, sizeof(place->data), "/tmp/test_startup.XXXXXX");
+	assert_non_null(mkdtemp(place->data));
+	(void)snprintf(place->run, sizeof(place->run), "/dev/shm/test_startup.XXXXXX");
+	assert_non_null(mkdtemp(place->run));
+	(void)snprintf(path, sizeof(path), "%s/metadata", place->data);
+	assert_int_equal(mkdir(path, 0755), 0);
+	config_init(&place->config);
+	(void)snprintf(place->config.data_dir, sizeof(place->config.data_dir), "%s", place->data);
+	(void)snprintf(place->config.run_dir, sizeof(place->config.run_dir), "%s", place->run);
+	(void)snprintf(place->config.ring_dir, sizeof(place->config.ring_dir), "%s", place->run);
+	place->config.user[0] = '\0';
+	place->config.ring_size = 16 << 20;
+	place->config.connections_max = 16;
+	place->config.port = 30000 + getpid() % 20000;
+}
+
+static void place_close(const struct place *place)
+{
+	char command[256];
+	FILE *rm;
+
+	(void)snprintf(command, sizeof(command), "rm -rf %s %s", place->data, place->run);
+	rm = popen(command, "re");
+	assert_non_null(rm);
+	assert_int_equal(pclose(rm), 0);
+}
+
+static bool exists(const char *folder, const char *name)
+{
+	char path[256];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", folder, name);
+	return access(path, F_OK) == 0;
+}
+
+static void put_snapshot(const struct place *place)
+{
+	struct snapshot_topic topic = { .name = "topic",
+					.id.bytes = { 1, 2, 3 },
+					.partition_count = 2,
+					.leader_epoch = 4,
+					.segment_size = 1 << 20,
+					.segment_ms = 100000,
+					.retention_ms = -1,
+					.retention_size = -1,
+					.message_size_max = 1 << 20 };
+	struct snapshot snapshot = { .generation = 3, .topic_count = 1, .topics = &topic };
+	char path[128];
+
+	memcpy(snapshot.cluster_id, "abcdefghijklmnopqrstuv", 22);
+	(void)snprintf(path, sizeof(path), "%s/%s", place->data, SNAPSHOT_FILE);
+	assert_int_equal(snapshot_save(path, &snapshot), 0);
+}
+
+static int32_t epoch_of(const struct place *place)
+{
+	struct partitions *table;
+	struct partition_view view;
+	struct uuid id = { .bytes = { 1, 2, 3 } };
+	char path[128];
+
+	(void)snprintf(path, sizeof(path), "%s/partitions", place->run);
+	assert_int_equal(partitions_open(path, false, &table), 0);
+	assert_int_equal(partitions_find(table, &id, 1, &view), 0);
+	assert_string_equal(view.topic, "topic");
+	assert_int_equal(view.error, 0);
+	partitions_close(table);
+	return view.leader_epoch;
+}
+
+static void test_startup_starts_empty_and_stops_clean(void **state)
+{
+	struct place place;
+	struct box *box, *second;
+
+	(void)state;
+	place_open(&place);
+	assert_int_equal(startup_open(&place.config, &box), STARTUP_OK);
+	assert_true(exists(place.run, "ready.dataplane"));
+	assert_true(exists(place.run, "dataplane.sock"));
+	assert_int_equal(startup_open(&place.config, &second), STARTUP_LOCKED);
+	assert_true(exists(place.run, "ready.dataplane"));
+	assert_int_equal(startup_close(box), STARTUP_OK);
+	assert_false(exists(place.run, "ready.dataplane"));
+	assert_false(exists(place.run, "dataplane.sock"));
+	assert_true(exists(place.data, "log/.kafka_cleanshutdown"));
+	place_close(&place);
+}
+
+static void test_startup_raises_epochs_after_an_unclean_stop_only(void **state)
+{
+	struct place place;
+	struct box *box;
+	char path[128];
+
+	(void)state;
+	place_open(&place);
+	put_snapshot(&place);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(startup_open(&place.config, &box), STARTUP_OK);
+		assert_int_equal(epoch_of(&place), 4);
+		assert_true(exists(place.data, "log/topic-1"));
+		assert_int_equal(startup_close(box), STARTUP_OK);
+		assert_true(exists(place.data, "log/recovery-point-offset-checkpoint"));
+	}
+	(void)snprintf(path, sizeof(path), "%s/log/.kafka_cleanshutdown", place.data);
+	assert_int_equal(unlink(path), 0);
+	for (int i = 0; i < 2; i++) { /* the second start is clean, the raise stays */
+		assert_int_equal(startup_open(&place.config, &box), STARTUP_OK);
+		assert_int_equal(epoch_of(&place), 5);
+		assert_int_equal(startup_close(box), STARTUP_OK);
+	}
+	place_close(&place);
+}
+
+static void test_startup_refuses_a_port_in_use(void **state)
+{
+	struct place one, two;
+	struct box *box, *second;
+
+	(void)state;
+	place_open(&one);
+	place_open(&two);
+	two.config.port = one.config.port;
+	assert_int_equal(startup_open(&one.config, &box), STARTUP_OK);
+	assert_int_equal(startup_open(&two.config, &second), STARTUP_FAILED);
+	assert_false(exists(two.run, "ready.dataplane"));
+	assert_int_equal(startup_close(box), STARTUP_OK);
+	place_close(&one);
+	place_close(&two);
+}
+
+static void test_startup_cpus_parse_is_strict(void **state)
+{
+	static const char *const bad[] = {
+		"x", "1,", ",1", "3-1", "1-", "-1", "1 2", "2000", "0-9"
+	};
+	uint32_t cpus[8];
+
+	(void)state;
+	assert_int_equal(startup_cpus_parse("", cpus, 8), 0);
+	assert_int_equal(startup_cpus_parse("0,2-4", cpus, 8), 4);
+	assert_int_equal(cpus[0], 0);
+	assert_int_equal(cpus[3], 4);
+	for (size_t i = 0; i < ARRAY_COUNT(bad); i++)
+		assert_int_equal(startup_cpus_parse(bad[i], cpus, 8), ERR_CONFIG);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_startup_starts_empty_and_stops_clean),
+		cmocka_unit_test(test_startup_raises_epochs_after_an_unclean_stop_only),
+		cmocka_unit_test(test_startup_refuses_a_port_in_use),
+		cmocka_unit_test(test_startup_cpus_parse_is_strict),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -196,7 +196,8 @@ static bool is_expired(const struct segment *segment, int64_t retention_ms, int6
 	return retention_ms >= 0 && now_ms - newest > retention_ms;
 }
 
-static void retain(struct seglog *log, int64_t now_ms)
+/* @return whether the log's start should move, which is the core's to do */
+static bool retain(struct seglog *log, int64_t now_ms)
 {
 	int64_t retention_ms = __atomic_load_n(&log->retention_ms, __ATOMIC_RELAXED);
 	int64_t retention_size = __atomic_load_n(&log->retention_size, __ATOMIC_RELAXED);
@@ -213,8 +214,22 @@ static void retain(struct seglog *log, int64_t now_ms)
 		size -= segment->size;
 		start = segment->end_offset;
 	}
-	if (start > __atomic_load_n(&log->start_offset, __ATOMIC_ACQUIRE))
-		__atomic_store_n(&log->retain_offset, start, __ATOMIC_RELEASE);
+	if (start <= __atomic_load_n(&log->start_offset, __ATOMIC_ACQUIRE))
+		return false;
+	__atomic_store_n(&log->retain_offset, start, __ATOMIC_RELEASE);
+	return true;
+}
+
+/* Once after each last append: the ring may have the tail chunk back. */
+static bool note_idle(struct seglog *log, int64_t now_ms)
+{
+	int64_t append_ms = __atomic_load_n(&log->append_ms, __ATOMIC_RELAXED);
+
+	if (append_ms == log->idle_append_ms || now_ms - append_ms <= IDLE_MS)
+		return false;
+	log->idle_append_ms = append_ms;
+	__atomic_store_n(&log->is_idle, true, __ATOMIC_RELEASE);
+	return true;
 }
 
 void retain_unlink(int dir_fd, int64_t base)
@@ -268,22 +283,23 @@ int64_t seglog_checkpoint_offset(const struct seglog *log)
 	return __atomic_load_n(&log->checkpoint_offset, __ATOMIC_ACQUIRE);
 }
 
-void seglog_housekeep(struct seglog *log, int64_t now_ms)
+bool seglog_housekeep(struct seglog *log, int64_t now_ms)
 {
+	bool has_work = false;
+
 	CHECK_OBJ(log, SEGLOG_MAGIC);
 	__atomic_store_n(&log->is_asked, false, __ATOMIC_SEQ_CST);
 	if (seglog_error(log) == ERR_OFFLINE)
-		return;
+		return false;
 	if (seglog_error(log) == 0) {
 		tend_segments(log, now_ms);
 		make_spare(log);
-		retain(log, now_ms);
+		has_work = retain(log, now_ms);
 	}
 	delete_doomed(log);
 	producers_housekeep(&log->producers);
 	note_checkpoint(log);
-	if (now_ms - __atomic_load_n(&log->append_ms, __ATOMIC_RELAXED) > IDLE_MS)
-		__atomic_store_n(&log->is_idle, true, __ATOMIC_RELEASE);
+	return note_idle(log, now_ms) || has_work;
 }
 
 /* ---- the end ---- */

@@ -123,11 +123,13 @@ void seglog_destroy(struct seglog *log);
 
 /**
  * Do what the owning core asked for, and retention. Run it when on_housekeep() asked, and now and then
- * (every second or so) for each log; afterwards the owning core calls seglog_flush().
+ * (every second or so) for each log; when it had been asked the owning core calls seglog_flush()
+ * afterwards.
  *
+ * @return true: the owning core has something to do, although it did not ask: call seglog_flush() there
  * @context housekeeper; blocks
  */
-void seglog_housekeep(struct seglog *log, int64_t now_ms);
+bool seglog_housekeep(struct seglog *log, int64_t now_ms);
 
 /** @return offset up to which everything is durable and indexed, for the recovery-point checkpoint */
 int64_t seglog_checkpoint_offset(const struct seglog *log);

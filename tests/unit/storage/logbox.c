@@ -148,7 +148,7 @@ void logbox_lose_ring(struct logbox *box)
 void logbox_housekeep(struct logbox *box)
 {
 	box->wants_housekeep = false;
-	seglog_housekeep(box->log, box->now_ms);
+	(void)seglog_housekeep(box->log, box->now_ms);
 	(void)seglog_flush(box->log);
 }
 

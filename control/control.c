@@ -25,6 +25,7 @@
 #define GUEST_CORE        UINT32_MAX /* parked_request.core of the guest's requests */
 #define SERVED_TIMEOUT_MS 30000      /* longest wait for the cores, whatever the client allows */
 #define TABLE_RETRY_NS    (100 * NS_PER_MS)
+#define NO_OWNER          UINT32_MAX
 #define CLIENT_ID_NULL    0xffff
 
 /** An answer that waits until every core serves the metadata it speaks of. */
@@ -48,6 +49,8 @@ struct control {
 	struct boxlink *link;
 	struct partitions *table; /* NULL: not connected, or not there yet */
 	const struct control_guest *guest;
+	uint32_t owners
+		[COORDINATOR_PARTITIONS_MAX]; /* core of each offsets partition, or NO_OWNER */
 	struct list waiters;
 	uint64_t announced;          /* generation told to the cores; 0: not connected */
 	uint64_t served;             /* generation that every core serves */
@@ -358,6 +361,7 @@ static void on_connected(void *context, const struct channel_welcome *welcome)
 	log_info("connected to the dataplane: %u cores%s", welcome->cores,
 		 welcome->is_unclean_start != 0 ? ", after an unclean stop" : "");
 	control->served = 0;
+	memset(control->owners, 0xff, sizeof(control->owners));
 	announce(control);
 }
 
@@ -387,6 +391,19 @@ static const struct boxlink_ops link_ops = {
 	.upcall = on_upcall,
 };
 
+/** Owners are fixed while a dataplane lives; any core passes on what is not its own. */
+static uint32_t owner_of(struct control *control, const struct uuid *topic_id, uint32_t partition)
+{
+	struct partition_view view;
+
+	CHECK(partition < COORDINATOR_PARTITIONS_MAX);
+	if (control->owners[partition] == NO_OWNER &&
+	    partitions_find(control->table, topic_id, partition, &view) == 0 &&
+	    view.core < boxlink_cores(control->link))
+		control->owners[partition] = view.core;
+	return control->owners[partition] != NO_OWNER ? control->owners[partition] : 0;
+}
+
 static int append(void *context, uint32_t partition, uint64_t cookie, const uint8_t *batch,
 		  uint32_t size)
 {
@@ -400,14 +417,11 @@ static int append(void *context, uint32_t partition, uint64_t cookie, const uint
 		.partition = partition,
 		.batch_size = size,
 	};
-	struct partition_view view;
-	uint32_t core = 0;
+	uint32_t core;
 
 	if (control->table == NULL)
 		return -ENOTCONN;
-	if (partitions_find(control->table, &topic->id, partition, &view) == 0 &&
-	    view.core < boxlink_cores(control->link))
-		core = view.core;
+	core = owner_of(control, &topic->id, partition);
 	return boxlink_send(control->link, core, &command, sizeof(command), batch, size);
 }
 

@@ -149,13 +149,16 @@ static int serve(const struct config *config)
 
 int main(int argc, char **argv)
 {
+	const struct sigaction ignore = { .sa_handler = SIG_IGN };
 	struct config config;
 	int error = read_settings(argc, argv, &config);
 
 	if (error != 0)
 		return error == 1 ? EXIT_SUCCESS : 2;
 	log_init("control", LOG_INFO);
-	(void)signal(SIGPIPE, SIG_IGN); /* a closed HTTP connection is an error of write() */
+	/* A closed HTTP connection is an error of write(). */
+	if (sigaction(SIGPIPE, &ignore, NULL) != 0)
+		return EXIT_FAILURE;
 	error = privileges_drop(&config);
 	if (error != 0) {
 		log_error("cannot become user %s: %s", config.user, err_str(error));

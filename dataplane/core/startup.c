@@ -429,7 +429,8 @@ void startup_serve(struct box *box, const volatile sig_atomic_t *stop)
 
 static void remove_run_files(const struct box *box)
 {
-	static const char *const names[] = { READY_FILE, "cores", "counters", "partitions" };
+	static const char *const names[] = { READY_FILE, "cores", "counters", "partitions",
+					     "transports" };
 	char path[STARTUP_PATH_MAX];
 
 	for (size_t i = 0; i < ARRAY_COUNT(names); i++) {

@@ -111,12 +111,12 @@ int webapi_fd(const struct webapi *api)
 
 const struct positions *webapi_positions(struct webapi *api)
 {
+	const struct partitions *table = api->config.ops->partitions(api->config.ctx);
 	bool is_fresh =
 		api->positions_ns != 0 && api->now_ns - api->positions_ns < WEBAPI_POSITIONS_NS;
 
-	/* Without memory for more, the copy of a moment ago has to do. */
-	if (!is_fresh &&
-	    positions_refresh(&api->positions, api->config.ops->partitions(api->config.ctx)) == 0)
+	/* While the dataplane is away, and without memory for more, the last copy has to do. */
+	if (!is_fresh && table != NULL && positions_refresh(&api->positions, table) == 0)
 		api->positions_ns = api->now_ns;
 	return &api->positions;
 }

@@ -8,6 +8,7 @@
 #include "control/http/webapi_impl.h"
 #include "dataplane/wire/wire_gen.h"
 
+#define ASSIGNMENT_VERSION_MAX 3 /* newer ones only add behind it */
 #define SCRATCH_SIZE                                                                               \
 	(256 * 1024) /* decoded assignment of one member: topics and partition numbers */
 
@@ -90,8 +91,9 @@ static json_t *assignment_json(const struct group *group, const struct group_mem
 	reader_init(&reader, member->assignment, (size_t)member->assignment_size);
 	wire_scratch_init(&scratch, memory, sizeof(memory));
 	version = reader_i16(&reader);
-	if (wire_decode_consumer_protocol_assignment(&reader, MIN(version, (int16_t)3), &scratch,
-						     &assignment) != 0)
+	if (wire_decode_consumer_protocol_assignment(&reader,
+						     (int16_t)MIN(version, ASSIGNMENT_VERSION_MAX),
+						     &scratch, &assignment) != 0)
 		return value;
 	for (int32_t i = 0; i < assignment.assigned_partitions_count; i++)
 		(void)json_array_append_new(value,
@@ -103,8 +105,7 @@ static json_t *members_json(const struct group *group)
 {
 	json_t *members = json_array();
 
-	for (const struct list *node = group->members.next; node != &group->members;
-	     node = node->next) {
+	for (struct list *node = group->members.next; node != &group->members; node = node->next) {
 		const struct group_member *member = LIST_ENTRY(node, struct group_member, link);
 		json_t *value = json_object();
 

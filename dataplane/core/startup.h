@@ -7,7 +7,7 @@
  * rings is written to the segment files; logs are opened and recovered; rings, cores, transports;
  * threads; logs and table are handed to the cores; `ready.dataplane` says so.
  *
- * Files of the run directory: dataplane.sock, partitions, counters, cores, producer-ids,
+ * Files of the run directory: dataplane.sock, partitions, counters, cores, producer-ids, transports,
  * ready.dataplane.
  *
  * Context: main thread. Memory: heap.

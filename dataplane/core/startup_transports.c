@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "base/err.h"
 #include "base/log.h"
@@ -66,6 +67,29 @@ static int open_sockets(struct box *box)
 	return error;
 }
 
+/** For people who ask the box: one sentence a line in <run>/transports. */
+static void publish(const struct box *box, const char *dpdk, const char *sockets,
+		    const char *why_no_dpdk)
+{
+	char path[STARTUP_PATH_MAX];
+	FILE *file;
+
+	(void)snprintf(path, sizeof(path), "%s/transports", box->config->run_dir);
+	file = fopen(path, "we");
+	if (file == NULL) {
+		log_warn("%s: %s", path, err_str(-errno));
+		return;
+	}
+	if (dpdk[0] != '\0')
+		(void)fprintf(file, "%s\n", dpdk);
+	else
+		(void)fprintf(file, "no kernel bypass: %s\n", why_no_dpdk);
+	(void)fprintf(file, "%s\n", sockets[0] != '\0' ? sockets : "no kernel socket");
+	if (fchmod(fileno(file), 0644) < 0)
+		log_warn("%s: mode cannot be set: %s", path, err_str(-errno));
+	(void)fclose(file);
+}
+
 int startup_transports_open(struct box *box)
 {
 	const struct config *config = box->config;
@@ -89,7 +113,7 @@ int startup_transports_open(struct box *box)
 			       config->socket_address, (uint32_t)config->port, last);
 	}
 	if (box->nic != NULL)
-		(void)snprintf(dpdk, sizeof(dpdk), "dpdk on %.120s at %.32s:%u-%u; ",
+		(void)snprintf(dpdk, sizeof(dpdk), "dpdk on %.120s at %.32s:%u-%u",
 			       box->nic->describe, config->dpdk_address, (uint32_t)config->port,
 			       last);
 	if (box->nic == NULL && sockets[0] == '\0') {
@@ -99,7 +123,9 @@ int startup_transports_open(struct box *box)
 	}
 	if (error < 0)
 		log_warn("dpdk.port=%s: %s", config->dpdk_port, reason);
-	log_info("transport: %s%s%s", dpdk, sockets[0] != '\0' ? sockets : "no kernel socket",
+	publish(box, dpdk, sockets, error < 0 ? reason : "dpdk.port is not set");
+	log_info("transport: %s%s%s%s", dpdk, dpdk[0] != '\0' ? "; " : "",
+		 sockets[0] != '\0' ? sockets : "no kernel socket",
 		 error < 0                      ? " only, because dpdk.port cannot be opened"
 		 : config->dpdk_port[0] == '\0' ? " only, because dpdk.port is not set"
 						: "");

@@ -55,11 +55,28 @@ static void test_hist_merge_and_clamp(void **state)
 	assert_int_equal(hist_quantile(&a, 500000), 10);
 }
 
+static void test_hist_count_to_counts_whole_buckets(void **state)
+{
+	static struct hist hist;
+
+	(void)state;
+	hist_init(&hist);
+	hist_add(&hist, 5);
+	hist_add(&hist, 1000);
+	hist_add(&hist, 100000);
+	assert_int_equal(hist_count_to(&hist, 4), 0);
+	assert_int_equal(hist_count_to(&hist, 5), 1);
+	assert_int_equal(hist_count_to(&hist, 1000 + 1000 / 32), 2);
+	assert_int_equal(hist_count_to(&hist, 90000), 2);
+	assert_int_equal(hist_count_to(&hist, UINT64_MAX), 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hist_quantiles_stay_within_resolution),
 		cmocka_unit_test(test_hist_merge_and_clamp),
+		cmocka_unit_test(test_hist_count_to_counts_whole_buckets),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

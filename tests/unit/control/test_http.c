@@ -178,6 +178,32 @@ static void test_http_token_is_asked_for(void **state)
 	http_close(http);
 }
 
+static void test_http_changes_only_from_its_own_page(void **state)
+{
+	uint16_t port;
+	struct http *http = start("", &port);
+
+	(void)state;
+#define POST "POST /things/x HTTP/1.1\r\n" CLOSE "Content-Length: 0\r\n"
+	expect(http, port, POST "Origin: http://evil.example\r\n\r\n", "HTTP/1.1 403",
+	       "other sites");
+	expect(http, port, POST "Origin: null\r\n\r\n", "HTTP/1.1 403", "other sites");
+	expect(http, port, POST "Origin: http://x\r\n\r\n", "HTTP/1.1 200", "rest");
+	expect(http, port, POST "\r\n", "HTTP/1.1 200", "rest");
+	http_close(http);
+}
+
+static void test_http_errors_are_utf8_whatever_the_path_is(void **state)
+{
+	uint16_t port;
+	struct http *http = start("", &port);
+
+	(void)state;
+	expect(http, port, "GET /no%ff%c3 HTTP/1.1\r\n" CLOSE "\r\n", "HTTP/1.1 404",
+	       "no\xef\xbf\xbd\xef\xbf\xbd");
+	http_close(http);
+}
+
 static void test_http_open_beyond_loopback_wants_a_token(void **state)
 {
 	struct http_config config = { "0.0.0.0", 21999, "", routes, ARRAY_COUNT(routes), greeting };
@@ -199,6 +225,8 @@ int main(void)
 		cmocka_unit_test(test_http_parked_call_is_answered_later),
 		cmocka_unit_test(test_http_refuses_a_body_over_the_limit),
 		cmocka_unit_test(test_http_token_is_asked_for),
+		cmocka_unit_test(test_http_changes_only_from_its_own_page),
+		cmocka_unit_test(test_http_errors_are_utf8_whatever_the_path_is),
 		cmocka_unit_test(test_http_open_beyond_loopback_wants_a_token),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -68,7 +68,7 @@ class Lab:
         self.net = f"10.77.{number}"
         self.address = f"{self.net}.2"
         self.mtu = 3200
-        self.arguments = ["--name", self.interface, "--namespace", self.namespace, "--net", self.net]
+        self.arguments = ["--name", self.namespace, "--near", self.interface, "--net", self.net]
         self.up = [os.path.join(ROOT, "deploy", "lab"), "up", *self.arguments,
                    "--mtu", str(self.mtu), "--queues", str(queues)]
 

@@ -191,7 +191,7 @@ def main(dpdk):
             checks.run(name, getattr(clients, name))
         if dpdk:
             checks.run("records came through the DPDK port", lambda: need(
-                box.metric("millrace_nic_rx_packets_total") > 1000 and
+                box.metric("millrace_wireport_rx_packets_total") > 1000 and
                 box.metric("millrace_sock_rx_bytes_total") == 0, "packets took another way"))
         checks.run("clean stop", lambda: need(box.stop() == 0, "exit code"))
     return checks.end()

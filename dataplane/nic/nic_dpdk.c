@@ -16,6 +16,7 @@
 #include <rte_ethdev.h>
 #include <rte_lcore.h>
 #include <rte_mbuf.h>
+#include <rte_mbuf_pool_ops.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +35,8 @@
 #define XSK_FILL        2048 /* buffers af_xdp hands to the kernel, whatever the descriptors */
 #define XSK_HEADROOM    256  /* XDP_PACKET_HEADROOM, taken by the kernel from each buffer */
 #define XSK_ELEMENT_MAX 4096 /* a buffer with its headers must fit the kernel's page */
-#define ETH_OVERHEAD    18   /* header, checksum */
+#define XSK_ROOM        (XSK_ELEMENT_MAX - RTE_CACHE_LINE_SIZE - (uint32_t)sizeof(struct rte_mbuf))
+#define ETH_OVERHEAD    18 /* header, checksum */
 #define BURST_MAX       64
 
 enum port_kind { PORT_AF_XDP, PORT_MEMIF, PORT_TAP, PORT_PCI };
@@ -224,12 +226,16 @@ static const struct nic_ops dpdk_ops = {
 	.close = dpdk_close,
 };
 
-/* Bytes of one buffer after its mbuf header: headrooms and a frame of the MTU. Usable for af_xdp is
-   the room without mbuf headroom and XDP headroom; a frame that does not fit vanishes unreported. */
-static uint32_t data_room(uint16_t mtu)
+/* Bytes of one buffer after its mbuf header: headrooms and a frame of the MTU.
+   An af_xdp buffer with its headers is one page: the driver tells the kernel that buffers lie without
+   gaps, but a pool never lays one across pages, and what comes after the gaps would be sent to nobody
+   and receive nothing, unreported. The same holds for a frame that does not fit the room. */
+static uint32_t data_room(const struct nic_dpdk *dpdk)
 {
-	uint32_t room = RTE_PKTMBUF_HEADROOM + XSK_HEADROOM + mtu + ETH_OVERHEAD;
+	uint32_t room = RTE_PKTMBUF_HEADROOM + XSK_HEADROOM + dpdk->nic.mtu + ETH_OVERHEAD;
 
+	if (dpdk->kind == PORT_AF_XDP)
+		return XSK_ROOM;
 	return MAX(ALIGN_UP(room, 64U), (uint32_t)RTE_MBUF_DEFAULT_BUF_SIZE);
 }
 
@@ -341,15 +347,11 @@ static int check_interface(const struct nic_config *config, enum port_kind kind,
 			name, queues, config->queues, config->queues, name, config->queues);
 		return -EINVAL;
 	}
-	if (data_room(config->mtu) + sizeof(struct rte_mbuf) + RTE_CACHE_LINE_SIZE >
-	    XSK_ELEMENT_MAX) {
+	if ((uint32_t)config->mtu + RTE_PKTMBUF_HEADROOM + XSK_HEADROOM + ETH_OVERHEAD > XSK_ROOM) {
 		(void)snprintf(reterr, reterr_size,
 			       "MTU %u does not fit a buffer of an af_xdp port: at most %u",
 			       config->mtu,
-			       (unsigned int)ALIGN_DOWN(XSK_ELEMENT_MAX - RTE_CACHE_LINE_SIZE -
-								sizeof(struct rte_mbuf),
-							64U) -
-				       RTE_PKTMBUF_HEADROOM - XSK_HEADROOM - ETH_OVERHEAD);
+			       XSK_ROOM - RTE_PKTMBUF_HEADROOM - XSK_HEADROOM - ETH_OVERHEAD);
 		return -EINVAL;
 	}
 	return 0;
@@ -408,14 +410,35 @@ static int attach(struct nic_dpdk *dpdk, uint16_t port, const char *name, char *
 	return 0;
 }
 
+/* As rte_pktmbuf_pool_create(), but without the padding that spreads buffers over memory channels. */
+static struct rte_mempool *pool_new(const char *name, uint32_t count, uint32_t room)
+{
+	struct rte_pktmbuf_pool_private settings = { .mbuf_data_room_size = (uint16_t)room };
+	struct rte_mempool *pool = rte_mempool_create_empty(
+		name, count, (unsigned int)sizeof(struct rte_mbuf) + room, POOL_CACHE,
+		sizeof(settings), SOCKET_ID_ANY, RTE_MEMPOOL_F_NO_SPREAD);
+
+	if (pool == NULL)
+		return NULL;
+	if (rte_mempool_set_ops_byname(pool, rte_mbuf_best_mempool_ops(), NULL) != 0) {
+		rte_mempool_free(pool);
+		return NULL;
+	}
+	rte_pktmbuf_pool_init(pool, &settings);
+	if (rte_mempool_populate_default(pool) < 0) {
+		rte_mempool_free(pool);
+		return NULL;
+	}
+	rte_mempool_obj_iter(pool, rte_pktmbuf_init, NULL);
+	return pool;
+}
+
 static int make_pool(struct nic_dpdk *dpdk, uint16_t queue, char *reterr, size_t reterr_size)
 {
 	char name[32];
 
 	(void)snprintf(name, sizeof(name), "millrace%u_%u", instance_count, queue);
-	dpdk->queue[queue].pool =
-		rte_pktmbuf_pool_create(name, dpdk->buffers, POOL_CACHE, 0,
-					(uint16_t)data_room(dpdk->nic.mtu), SOCKET_ID_ANY);
+	dpdk->queue[queue].pool = pool_new(name, dpdk->buffers, data_room(dpdk));
 	if (dpdk->queue[queue].pool != NULL)
 		return 0;
 	(void)snprintf(reterr, reterr_size,
@@ -529,7 +552,7 @@ static int describe(struct nic_dpdk *dpdk, char *reterr, size_t reterr_size)
 
 static int bring_up(struct nic_dpdk *dpdk, const char *name, char *reterr, size_t reterr_size)
 {
-	uint64_t element = data_room(dpdk->nic.mtu) + sizeof(struct rte_mbuf) + 64;
+	uint64_t element = data_room(dpdk) + sizeof(struct rte_mbuf) + 64;
 	int r = nic_eal_up(dpdk->kind == PORT_PCI ? name : NULL,
 			   element * dpdk->buffers * dpdk->nic.queues, reterr, reterr_size);
 

@@ -29,6 +29,18 @@
 #define FRAME_SIZE 1514
 #define FRAME_TYPE 0x88b5 /* for local experiments */
 
+/* The af_xdp driver never gives its kernel memory's handle back (80 bytes a queue). */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+	return "fast_unwind_on_malloc=0";
+}
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+	return "leak:xsk_umem__create";
+}
+
 static char lab_name[32], lab_near[16], lab_net[16];
 
 extern char **environ;

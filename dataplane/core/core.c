@@ -286,6 +286,15 @@ void core_on_configure(void *context, struct mesh_item *mesh_item)
 	reply(core, item);
 }
 
+void core_on_nudge(void *context, struct mesh_item *item)
+{
+	struct partition *partition = CONTAINER_OF(item, struct partition, nudge);
+
+	__atomic_store_n(&partition->is_nudged, 0, __ATOMIC_RELEASE);
+	if (partition->log != NULL)
+		core_mark_dirty(context, partition);
+}
+
 void core_on_stop_transports(void *context, struct mesh_item *mesh_item)
 {
 	struct core *core = context;

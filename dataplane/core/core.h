@@ -117,6 +117,8 @@ void core_on_attach(void *core, struct mesh_item *item);
 void core_on_detach(void *core, struct mesh_item *item);
 /** New topic configuration. */
 void core_on_configure(void *core, struct mesh_item *item);
+/** partition->nudge: flush a log that the housekeeper has changed. No reply. */
+void core_on_nudge(void *core, struct mesh_item *item);
 /** Close the transports; the reply comes when no connection is left. */
 void core_on_stop_transports(void *core, struct mesh_item *item);
 /** End the loop. No reply. */

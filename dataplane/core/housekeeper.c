@@ -47,7 +47,7 @@ void housekeeper_on_wanted(void *context, struct mesh_item *item)
 	struct partition *partition = CONTAINER_OF(item, struct partition, housekeep);
 
 	if (partition->opened != NULL)
-		seglog_housekeep(partition->opened, clock_wall_ms());
+		(void)seglog_housekeep(partition->opened, clock_wall_ms()); /* it flushes anyway */
 	item->run = partition->housekept;
 	mesh_send(housekeeper->args.mesh, housekeeper->args.core_count, partition->owner, item);
 }
@@ -262,6 +262,17 @@ void housekeeper_begin(struct housekeeper *housekeeper)
 	hand_out(housekeeper, housekeeper->topics);
 }
 
+/* Retention and the like may leave the owning core something to do that it did not ask for. */
+static void tend(const struct housekeeper *housekeeper, struct partition *partition)
+{
+	if (!seglog_housekeep(partition->opened, clock_wall_ms()) ||
+	    __atomic_exchange_n(&partition->is_nudged, 1, __ATOMIC_ACQ_REL) != 0)
+		return;
+	partition->nudge.run = core_on_nudge;
+	mesh_send(housekeeper->args.mesh, housekeeper->args.core_count, partition->owner,
+		  &partition->nudge);
+}
+
 /* What is due by the clock. @return milliseconds until something is due again */
 static int64_t run_due(struct housekeeper *housekeeper)
 {
@@ -270,7 +281,7 @@ static int64_t run_due(struct housekeeper *housekeeper)
 
 	if (now_ns >= housekeeper->housekeep_ns) {
 		for (uint32_t i = 0; i < housekeeper->open.count; i++)
-			seglog_housekeep(housekeeper->open.items[i]->opened, clock_wall_ms());
+			tend(housekeeper, housekeeper->open.items[i]);
 		housekeeper->housekeep_ns = now_ns + HOUSEKEEP_NS;
 	}
 	if (now_ns >= housekeeper->checkpoint_ns) {

@@ -38,10 +38,12 @@ struct partition {
 	struct partition_cell *cell;
 	struct mesh_item housekeep; /* owner > housekeeper > owner: seglog_housekeep() wanted */
 	void (*housekept)(void *core, struct mesh_item *housekeep); /* its way back */
-	bool housekeep_queued; /* owning core only: the item is out */
-	bool housekeep_again;  /* owning core only: asked since */
-	struct seglog *opened; /* housekeeper only: the log, from open to close */
-	bool is_swept;         /* housekeeper only: mark of a walk over all partitions */
+	bool housekeep_queued;  /* owning core only: the item is out */
+	bool housekeep_again;   /* owning core only: asked since */
+	struct mesh_item nudge; /* housekeeper > owner: seglog_flush() wanted */
+	uint32_t is_nudged;     /* atomic: that item is out; set by housekeeper, cleared by owner */
+	struct seglog *opened;  /* housekeeper only: the log, from open to close */
+	bool is_swept;          /* housekeeper only: mark of a walk over all partitions */
 };
 
 struct topic {

@@ -90,7 +90,7 @@ static int find_limit(const struct segreader *reader, uint64_t *ret_limit)
 static int open_segment(struct segreader *reader)
 {
 	uint64_t limit;
-	int64_t base;
+	int64_t base = -1;
 	int error = find_segment(reader, reader->offset, &base);
 	uint32_t pos;
 

@@ -52,6 +52,7 @@ struct fetchsession *fetchsession_add(struct core *core, struct buffer *buffer, 
 	if (list_is_empty(&cache->idle) && !evict_one(core))
 		return NULL;
 	node = list_pop_front(&cache->idle);
+	CHECK(node != NULL); /* there was one, or one was freed */
 	session = LIST_ENTRY(node, struct fetchsession, node);
 	memset(session, 0, sizeof(*session));
 	list_init(&session->node);

@@ -527,6 +527,13 @@ static int open_signals(struct control *control)
 	return control->signal_fd >= 0 ? 0 : -errno;
 }
 
+static void on_deleted(void *context, const char *topic)
+{
+	struct control *control = context;
+
+	coordinator_topic_deleted(control->coordinator, topic);
+}
+
 static int open_metadata(struct control *control)
 {
 	int error = meta_open(control->config, clock_wall_ms(), &control->meta);
@@ -535,7 +542,7 @@ static int open_metadata(struct control *control)
 		log_error("metadata in %s/metadata: %s", control->config->data_dir, err_str(error));
 		return error;
 	}
-	control->admin = (struct admin){ control->meta, control->config };
+	control->admin = (struct admin){ control->meta, control->config, on_deleted, control };
 	error = admin_create_offsets_topic(&control->admin);
 	if (error == 0)
 		error = meta_flush(control->meta, clock_wall_ms());

@@ -366,6 +366,44 @@ static void expire_group(struct coordinator *coordinator, struct group *group, i
 	free(gone);
 }
 
+/** Tombstones for what one group has committed of a topic. */
+static void forget_topic(struct coordinator *coordinator, struct group *group,
+			 struct wire_string topic)
+{
+	struct grouplog_offset *gone = calloc(group->offsets.count, sizeof(*gone));
+	int32_t count = 0;
+
+	if (gone == NULL)
+		return;
+	for (size_t i = 0; i < group->offsets.count; i++) {
+		const struct offset *offset = &group->offsets.all[i];
+
+		if (group_text_equal(offset->topic, topic))
+			gone[count++] = (struct grouplog_offset){ .topic = topic,
+								  .partition = offset->partition,
+								  .is_tombstone = true };
+	}
+	if (count > 0) {
+		int64_t size = grouplog_offsets_batch(group->id, gone, count, false,
+						      coordinator->groups.wall_ms,
+						      coordinator->buffer, COORDINATOR_BATCH_MAX);
+
+		if (coordinator_append(coordinator, group->id, 0, NULL, size) != KAFKA_NONE)
+			log_warn("group %s keeps offsets of the deleted topic %s", group->id,
+				 topic.bytes);
+	}
+	free(gone);
+}
+
+void coordinator_topic_deleted(struct coordinator *coordinator, const char *topic)
+{
+	struct groups *groups = &coordinator->groups;
+
+	for (size_t i = 0; i < groups->count && coordinator->running; i++)
+		if (groups->all[i]->offsets.count > 0)
+			forget_topic(coordinator, groups->all[i], wire_string_from(topic));
+}
+
 static void expire(struct coordinator *coordinator, int64_t wall_ms)
 {
 	struct groups *groups = &coordinator->groups;

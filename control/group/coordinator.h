@@ -55,6 +55,8 @@ enum call_result coordinator_call(struct coordinator *coordinator, struct call *
 /** Outcome of an append. @param error  0; negative */
 void coordinator_appended(struct coordinator *coordinator, uint64_t cookie, int error,
 			  int64_t now_ns, int64_t wall_ms);
+/** A topic was deleted: committed offsets must not meet a later one of the same name. */
+void coordinator_topic_deleted(struct coordinator *coordinator, const char *topic);
 /** Timers, replay, expiry. @return when to run again at the latest */
 int64_t coordinator_run(struct coordinator *coordinator, int64_t now_ns, int64_t wall_ms);
 

@@ -264,6 +264,7 @@ static void delete_one(struct admin *admin, const struct wire_delete_topics_requ
 	const struct metaimage_topic *found =
 		by_name ? metaimage_topic(image, topic->name)
 			: metaimage_topic_by_id(image, &topic->topic_id);
+	char name[SNAPSHOT_TOPIC_NAME_MAX + 1];
 	struct uuid id;
 
 	wire_default_delete_topics_response_responses(ret);
@@ -281,9 +282,12 @@ static void delete_one(struct admin *admin, const struct wire_delete_topics_requ
 		return;
 	}
 	id = found->id;
+	memcpy(name, found->name, sizeof(name));
 	ret->topic_id = id;
 	if (meta_delete_topic(admin->meta, &id) != 0)
 		ret->error_code = KAFKA_UNKNOWN_SERVER_ERROR;
+	else if (admin->on_deleted != NULL)
+		admin->on_deleted(admin->context, name);
 }
 
 enum call_result admin_delete_topics(struct admin *admin, struct call *call)

@@ -20,6 +20,9 @@
 struct admin {
 	struct meta *meta;
 	const struct config *config;
+	/** Told of each deleted topic; NULL: nobody wants to know. */
+	void (*on_deleted)(void *context, const char *topic);
+	void *context;
 };
 
 enum call_result admin_create_topics(struct admin *admin, struct call *call);

@@ -32,7 +32,7 @@ static inline void metabox_reopen(struct metabox *box)
 	meta_close(box->meta);
 	box->meta = NULL;
 	assert_int_equal(meta_open(&box->config, 1000, &box->meta), 0);
-	box->admin = (struct admin){ box->meta, &box->config };
+	box->admin = (struct admin){ .meta = box->meta, .config = &box->config };
 }
 
 static inline void metabox_init(struct metabox *box)

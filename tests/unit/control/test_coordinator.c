@@ -472,6 +472,22 @@ static void test_coordinator_offsets_expire(void **state)
 	assert_int_equal(coordinator_groups(f->coordinator)->count, 0);
 }
 
+static void test_coordinator_deleted_topic_takes_its_offsets(void **state)
+{
+	struct fixture *f = *state;
+
+	(void)commit(f, "g", 0, 42);
+	appended(f, 0);
+	coordinator_topic_deleted(f->coordinator, "other");
+	assert_int_equal(f->log_count, 1);
+	coordinator_topic_deleted(f->coordinator, "t");
+	assert_int_equal(f->log_count, 2);
+	appended(f, 0);
+	assert_int_equal(committed(f, "g"), -1);
+	start(f);
+	assert_int_equal(committed(f, "g"), -1);
+}
+
 static void test_coordinator_list_groups_filters(void **state)
 {
 	struct fixture *f = *state;
@@ -508,6 +524,7 @@ int main(void)
 		TEST(test_coordinator_member_survives_a_restart),
 		TEST(test_coordinator_delete_group),
 		TEST(test_coordinator_offsets_expire),
+		TEST(test_coordinator_deleted_topic_takes_its_offsets),
 		TEST(test_coordinator_list_groups_filters),
 	};
 

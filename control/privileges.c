@@ -23,9 +23,18 @@ static int give_away(const char *path, const struct stat *stat, int kind, struct
 	return lchown(path, new_owner->pw_uid, new_owner->pw_gid) == 0 ? 0 : -1;
 }
 
+/** Folders of the dataplane that control only reads: by group, whoever makes them first. */
+static int let_read(const char *path)
+{
+	if (mkdir(path, 0750) != 0 && errno != EEXIST)
+		return -errno;
+	return chown(path, (uid_t)-1, new_owner->pw_gid) == 0 ? 0 : -errno;
+}
+
 int privileges_drop(const struct config *config)
 {
 	char path[CONFIG_TEXT_MAX + 16];
+	int error;
 
 	if (geteuid() != 0)
 		return 0;
@@ -34,9 +43,14 @@ int privileges_drop(const struct config *config)
 		log_info("no user %s: control runs as root", config->user);
 		return 0;
 	}
+	error = let_read(config->data_dir);
+	(void)snprintf(path, sizeof(path), "%s/log", config->data_dir);
+	if (error == 0)
+		error = let_read(path);
+	if (error != 0)
+		return error;
 	(void)snprintf(path, sizeof(path), "%s/metadata", config->data_dir);
-	if ((mkdir(config->data_dir, 0755) != 0 && errno != EEXIST) ||
-	    (mkdir(path, 0755) != 0 && errno != EEXIST))
+	if (mkdir(path, 0755) != 0 && errno != EEXIST)
 		return -errno;
 	if (nftw(path, give_away, FOLDERS_OPEN_MAX, FTW_PHYS) != 0)
 		return -errno;

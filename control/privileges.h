@@ -12,8 +12,8 @@
 #include "base/config.h"
 
 /**
- * As root, and when the user of the settings exists: give it <data>/metadata with all in it, and be
- * it from here on. Else nothing happens; the log says so.
+ * As root, and when the user of the settings exists: give it <data>/metadata with all in it, let its
+ * group read <data> and <data>/log, and be it from here on. Else nothing happens; the log says so.
  *
  * @return 0; -errno
  */

@@ -262,6 +262,7 @@ void coordinator_stop(struct coordinator *coordinator)
 	segreader_close(coordinator->reader);
 	coordinator->reader = NULL;
 	coordinator->loading = 0;
+	coordinator->load_error = 0;
 	coordinator->partitions = 0;
 	coordinator->running = false;
 }
@@ -313,8 +314,15 @@ static int load_some(struct coordinator *coordinator)
 	if (coordinator->reader == NULL)
 		got = segreader_open(coordinator->log_dir, coordinator->table, &topic->id,
 				     coordinator->loading, -2, &coordinator->reader);
-	if (got != 0)
-		return -EAGAIN; /* the dataplane has not taken it up yet */
+	if (got != 0) {
+		/* Usually the dataplane has not taken the topic up yet. */
+		if (coordinator->load_error != got)
+			log_info(OFFSETS_TOPIC "-%u is not readable yet: %s", coordinator->loading,
+				 err_str(got));
+		coordinator->load_error = got;
+		return -EAGAIN;
+	}
+	coordinator->load_error = 0;
 	for (uint32_t i = 0; i < LOAD_BATCHES; i++) {
 		got = segreader_next(coordinator->reader, &batch, &bytes);
 		if (got == 0)

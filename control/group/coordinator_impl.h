@@ -57,6 +57,7 @@ struct coordinator {
 	const struct partitions *table;
 	struct segreader *reader; /* of the partition `loading` */
 	uint32_t loading;         /* partitions below are loaded */
+	int load_error;           /* last one of opening `reader`, told once */
 	uint32_t partitions;      /* of __consumer_offsets; 0: not running */
 };
 

@@ -31,7 +31,8 @@ static int setup(void **state)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
 
-	assert_non_null(f);
+	if (f == NULL)
+		return -1;
 	(void)snprintf(f->dir, sizeof(f->dir), "/tmp/test_metalog.XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
 	(void)snprintf(f->path, sizeof(f->path), "%s" FILE_IN_DIR, f->dir);

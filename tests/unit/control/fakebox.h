@@ -79,13 +79,18 @@ static inline void fakebox_welcome(struct fakebox *box, int error)
 				  .msg_iovlen = 1,
 				  .msg_control = control.bytes,
 				  .msg_controllen = sizeof(control.bytes) };
+	const struct cmsghdr *head;
 
 	box->fd = accept(box->listen_fd, NULL, NULL);
 	assert_true(box->fd >= 0);
 	assert_int_equal(recvmsg(box->fd, &message, 0), sizeof(box->hello));
-	assert_non_null(CMSG_FIRSTHDR(&message));
-	assert_int_equal(CMSG_FIRSTHDR(&message)->cmsg_len, CMSG_LEN(sizeof(box->fds)));
-	memcpy(box->fds, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(box->fds));
+	head = CMSG_FIRSTHDR(&message);
+	if (head == NULL) {
+		fail_msg("no descriptors in the hello");
+		return;
+	}
+	assert_int_equal(head->cmsg_len, CMSG_LEN(sizeof(box->fds)));
+	memcpy(box->fds, CMSG_DATA(head), sizeof(box->fds));
 	box->stride = ALIGN_UP(bytering_memory_size(CHANNEL_RING_SIZE), CHANNEL_RING_ALIGN);
 	box->memory = mmap(NULL, box->stride * 2 * FAKEBOX_CORES, PROT_READ | PROT_WRITE,
 			   MAP_SHARED, box->fds[0], 0);

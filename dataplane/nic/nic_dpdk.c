@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #undef NS_PER_S /* DPDK has one of its own */
 
@@ -27,6 +28,7 @@
 
 #include "dataplane/nic/nic.h"
 #include "dataplane/nic/nic_eal.h"
+#include "dataplane/nic/nic_lock.h"
 #include "dataplane/nic/nic_xsk.h"
 
 #define QUEUES_MAX      64
@@ -61,6 +63,7 @@ struct nic_dpdk {
 	uint16_t descriptors;
 	uint32_t buffers;
 	uint16_t ports;
+	int lock_fd; /* one box per interface; -1: not locked */
 	struct dpdk_port port[QUEUES_MAX];
 	struct dpdk_queue queue[QUEUES_MAX];
 };
@@ -210,6 +213,8 @@ static void dpdk_close(struct nic *nic)
 	}
 	for (uint16_t i = 0; i < nic->queues; i++)
 		rte_mempool_free(dpdk->queue[i].pool);
+	if (dpdk->lock_fd >= 0)
+		(void)close(dpdk->lock_fd);
 	free(dpdk);
 }
 
@@ -550,12 +555,28 @@ static int describe(struct nic_dpdk *dpdk, char *reterr, size_t reterr_size)
 	return 0;
 }
 
+static int lock_interface(struct nic_dpdk *dpdk, const char *name, char *reterr, size_t reterr_size)
+{
+	if (dpdk->kind != PORT_AF_XDP)
+		return 0; /* the kernel refuses a second owner of the others */
+	dpdk->lock_fd = nic_lock(name);
+	if (dpdk->lock_fd >= 0)
+		return 0;
+	(void)snprintf(reterr, reterr_size,
+		       dpdk->lock_fd == -EBUSY ? "another box serves %s; stop it or set dpdk.port"
+					       : "%s cannot be locked in /dev/shm",
+		       name);
+	return dpdk->lock_fd;
+}
+
 static int bring_up(struct nic_dpdk *dpdk, const char *name, char *reterr, size_t reterr_size)
 {
 	uint64_t element = data_room(dpdk) + sizeof(struct rte_mbuf) + 64;
-	int r = nic_eal_up(dpdk->kind == PORT_PCI ? name : NULL,
-			   element * dpdk->buffers * dpdk->nic.queues, reterr, reterr_size);
+	int r = lock_interface(dpdk, name, reterr, reterr_size);
 
+	if (r == 0)
+		r = nic_eal_up(dpdk->kind == PORT_PCI ? name : NULL,
+			       element * dpdk->buffers * dpdk->nic.queues, reterr, reterr_size);
 	for (uint16_t i = 0; r == 0 && i < dpdk->ports; i++) {
 		r = attach(dpdk, i, name, reterr, reterr_size);
 		if (r == 0)
@@ -592,6 +613,7 @@ int nic_dpdk_open(const struct nic_config *config, struct nic **ret_nic, char *r
 	dpdk->kind = kind;
 	dpdk->ports = kind == PORT_AF_XDP ? config->queues : 1;
 	dpdk->descriptors = config->descriptors;
+	dpdk->lock_fd = -1;
 	dpdk->nic = (struct nic){ .ops = &dpdk_ops, .mtu = config->mtu, .queues = config->queues };
 	dpdk->buffers = MAX(config->buffers, kept_by_driver(dpdk) + HELD_BUFFERS);
 	for (uint32_t i = 0; i < QUEUES_MAX; i++)

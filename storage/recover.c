@@ -376,7 +376,8 @@ static int scan_all(struct recovery *recovery, struct segment *segment)
 		if (error != 0 && error != ERR_CORRUPT)
 			return error;
 		recovery->found.segments++;
-		recovery->found.truncated_size += segment->size - extent.end;
+		if (error == ERR_CORRUPT) /* prepared zeroes are no loss */
+			recovery->found.truncated_size += segment->size - extent.end;
 		segment->size = segment->durable = extent.end;
 		segment->end_offset = expected = extent.offset;
 		/* A rolled segment that was not trimmed ends in zeroes; the next goes on where it ends. */

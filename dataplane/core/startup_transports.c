@@ -33,6 +33,11 @@ static void close_wireports(struct box *box)
 	box->nic = NULL;
 }
 
+static bool is_dpdk_wanted(const struct config *config)
+{
+	return config->dpdk_port[0] != '\0' && strcmp(config->dpdk_port, "none") != 0;
+}
+
 static int open_dpdk(struct box *box, char *reterr, size_t reterr_size)
 {
 	const struct nic_config config = {
@@ -97,7 +102,7 @@ int startup_transports_open(struct box *box)
 	uint32_t last = (uint32_t)config->port + box->core_count - 1;
 	int error = 0;
 
-	if (config->dpdk_port[0] != '\0') {
+	if (is_dpdk_wanted(config)) {
 		error = open_dpdk(box, reason, sizeof(reason));
 		if (error < 0 && config->dpdk_required) {
 			log_error("dpdk.port=%s: %s", config->dpdk_port, reason);
@@ -126,9 +131,9 @@ int startup_transports_open(struct box *box)
 	publish(box, dpdk, sockets, error < 0 ? reason : "dpdk.port is not set");
 	log_info("transport: %s%s%s%s", dpdk, dpdk[0] != '\0' ? "; " : "",
 		 sockets[0] != '\0' ? sockets : "no kernel socket",
-		 error < 0                      ? " only, because dpdk.port cannot be opened"
-		 : config->dpdk_port[0] == '\0' ? " only, because dpdk.port is not set"
-						: "");
+		 error < 0                 ? " only, because dpdk.port cannot be opened"
+		 : !is_dpdk_wanted(config) ? " only, because dpdk.port is not set"
+					   : "");
 	return 0;
 }
 

@@ -8,7 +8,7 @@ import sys
 import time
 import zlib
 
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, TopicPartition
 
 
 def main():
@@ -24,7 +24,16 @@ def main():
                          "auto.offset.reset": "earliest", "enable.auto.commit": False,
                          "session.timeout.ms": 10000,
                          "partition.assignment.strategy": "range,roundrobin"})
-    consumer.subscribe(args.topics.split(","))
+    written = {}
+
+    def commit(member, partitions):
+        """What was written is committed before the partitions go to somebody else."""
+        done = [TopicPartition(p.topic, p.partition, written[(p.topic, p.partition)])
+                for p in partitions if (p.topic, p.partition) in written]
+        if done:
+            member.commit(offsets=done, asynchronous=False)
+
+    consumer.subscribe(args.topics.split(","), on_revoke=commit)
     begin = last = time.monotonic()
     count = 0
     with open(args.output, "w", encoding="ascii") as out:
@@ -39,10 +48,10 @@ def main():
                 value = message.value()
                 out.write(f"{message.topic()} {message.partition()} {message.offset()} "
                           f"{len(value)} {zlib.crc32(value)}\n")
+                written[(message.topic(), message.partition())] = message.offset() + 1
                 count += 1
                 last = time.monotonic()
-    if count:
-        consumer.commit(asynchronous=False)
+    commit(consumer, consumer.assignment())
     consumer.close()
     print(f"{count} records")
     return 0

@@ -96,7 +96,7 @@ class Box:
         self.log = os.path.join(tempfile.gettempdir(), f"millrace-box-{os.getpid()}-{self.port}.log")
         self.settings = {"data.dir": self.data, "port": self.port, "http.port": self.http,
                          "cores": cores, "ring.size": 64 << 20,
-                         "group.initial.rebalance.delay.ms": 0}
+                         "group.initial.rebalance.delay.ms": 0, "dpdk.port": "none"}
         if lab:
             self.settings.update({"dpdk.port": f"af_xdp:{lab.interface}", "dpdk.mtu": lab.mtu,
                                   "dpdk.address": lab.address})

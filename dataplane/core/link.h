@@ -78,5 +78,14 @@ bool session_room(struct session *session, struct iovec *ret_room);
  */
 void session_filled(struct session *session, size_t size, int64_t now_ns);
 
+/**
+ * The peer ended its input and every byte of it was taken. What it asked for is still answered, as
+ * Kafka does it: a client may half close and wait. A request that is not complete is dropped.
+ *
+ * @return true: answers are owed; the session calls ops->close(link, false) with the last one, or
+ *         when they take longer than an idle connection may; false: nothing is owed, close now
+ */
+NODISCARD bool session_eof(struct session *session);
+
 /** @return credit for the receive window, bytes the session could take soon; 0 when it is blocked */
 uint32_t session_credit(const struct session *session);

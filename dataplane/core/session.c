@@ -60,8 +60,9 @@ static void on_idle(struct timer *timer, int64_t now_ns)
 	struct session *session = CONTAINER_OF(timer, struct session, idle_timer);
 	int64_t limit_ns = session->core->config->connection_idle_ms * 1000000;
 
-	/* A request in flight (a long poll, a slow coordinator) is not idleness. */
-	if (session->request_count > 0 && session->request == NULL)
+	/* A request in flight (a long poll, a slow coordinator) is not idleness, but nobody else ends
+	   a connection that its client has given up. */
+	if (session->request_count > 0 && session->request == NULL && !session->is_ended)
 		session->active_ns = now_ns;
 	if (now_ns - session->active_ns < limit_ns) {
 		timer_arm(&session->core->timers, timer, session->active_ns + limit_ns);
@@ -189,6 +190,24 @@ struct request *request_take(struct session *session)
 	return request;
 }
 
+/* A request that the client did not finish gets no answer. */
+static bool is_owing(const struct session *session)
+{
+	return session->request_count > (session->request != NULL ? 1U : 0U);
+}
+
+bool session_eof(struct session *session)
+{
+	CHECK_OBJ(session, SESSION_MAGIC);
+	session->is_ended = true;
+	if (session->state == SESSION_CLOSING)
+		return false;
+	if (is_owing(session))
+		return true;
+	session_fail(session, COUNTER_SESSION_CLOSE_ENDED, false);
+	return false;
+}
+
 void session_advance(struct session *session)
 {
 	if (session->is_advancing)
@@ -212,6 +231,8 @@ void session_advance(struct session *session)
 		if (session->block == SESSION_BLOCK_REQUEST)
 			session_unblock(session);
 	}
+	if (session->is_ended && !is_owing(session))
+		session_fail(session, COUNTER_SESSION_CLOSE_ENDED, false);
 	session->is_advancing = false;
 }
 

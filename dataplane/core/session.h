@@ -53,6 +53,7 @@ struct session {
 	enum session_block block;
 	bool is_advancing;  /* session_advance() is on the stack */
 	bool has_forwarded; /* control knows the connection */
+	bool is_ended;      /* the client sends no more */
 	uint8_t got;        /* bytes in scratch */
 	uint8_t scratch[8]; /* frame size, then api key and version */
 	struct core *core;

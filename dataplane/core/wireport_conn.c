@@ -100,14 +100,14 @@ static size_t on_data(void *owner, struct tcb *tcb, const uint8_t *bytes, size_t
 	return taken;
 }
 
-/* A client that sends no more reads no more either: what is queued goes out, then we close too. */
+/* A client that sends no more may still read: the session closes when it owes nothing. */
 static void on_eof(void *owner, struct tcb *tcb)
 {
 	struct wireport_conn *conn = owner;
 
 	(void)tcb;
-	conn->wants_close = true;
-	want_work(conn);
+	if (!session_eof(conn->link.session))
+		link_close(&conn->link, false);
 }
 
 static void on_acked(void *owner, struct tcb *tcb, uint64_t size)

@@ -199,6 +199,22 @@ static void give_kept(struct sock_conn *conn, int64_t now_ns)
 	give(conn, conn->kept + conn->kept_at, conn->kept_end - conn->kept_at, now_ns);
 }
 
+/* A receive brought no bytes: none are there, the end, or an error. */
+static void on_nothing(struct sock_conn *conn, int error)
+{
+	conn->is_readable = error == EINTR;
+	if (error == EAGAIN || error == EINTR)
+		return;
+	if (error == 0) {
+		conn->is_ended = true;
+		if (!session_eof(conn->link.session))
+			on_link_close(&conn->link, false);
+		return;
+	}
+	counters_inc(conn->sock->core->counters, COUNTER_SOCK_ERRORS);
+	end(conn);
+}
+
 /*
  * One receive: first into the place that the session names (the ring, when a batch is under way),
  * what follows into the core's buffer, so that a batch's end and the next request cost one call.
@@ -221,12 +237,7 @@ static void receive_once(struct sock_conn *conn, int64_t now_ns)
 	if (is_room)
 		session_filled(session, direct, now_ns);
 	if (size <= 0) {
-		conn->is_readable = size < 0 && errno == EINTR;
-		if (size < 0 && (errno == EAGAIN || errno == EINTR))
-			return;
-		if (size < 0)
-			counters_inc(sock->core->counters, COUNTER_SOCK_ERRORS);
-		end(conn);
+		on_nothing(conn, size == 0 ? 0 : errno);
 		return;
 	}
 	counters_add(sock->core->counters, COUNTER_SOCK_RX_BYTES, (size_t)size);
@@ -260,7 +271,12 @@ static void on_readable(struct uring_event *event, int32_t result, uint32_t flag
 		continue_ending(conn);
 		return;
 	}
-	conn->is_readable = true;
+	/* Both ways are shut: nobody reads the answers. */
+	if (conn->is_ended && (result < 0 || (result & (POLLHUP | POLLERR)) != 0)) {
+		end(conn);
+		return;
+	}
+	conn->is_readable = !conn->is_ended;
 	if (result < 0 || (result & (POLLRDHUP | POLLHUP | POLLERR)) != 0)
 		conn->is_hung_up = true;
 	visit_later(conn);
@@ -325,7 +341,7 @@ static void open_connection(struct sock *sock, int fd)
 		goto refuse;
 	conn->fd = fd;
 	conn->is_polling = conn->is_sending = conn->is_readable = conn->is_hung_up = false;
-	conn->is_paused = conn->is_closing = conn->is_aborting = false;
+	conn->is_ended = conn->is_paused = conn->is_closing = conn->is_aborting = false;
 	conn->is_ending = conn->is_cancelling = false;
 	conn->kept_at = conn->kept_end = 0;
 	list_push_back(&sock->open, &conn->node);

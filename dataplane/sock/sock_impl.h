@@ -34,6 +34,7 @@ struct sock_conn {
 	bool is_sending;                      /* `sent` is in flight */
 	bool is_readable;                     /* the socket may hold bytes */
 	bool is_hung_up;    /* the peer's end was seen: receive until it is reached */
+	bool is_ended;      /* the peer sends no more; answers are still owed */
 	bool is_paused;     /* the session took less than it was given */
 	bool is_closing;    /* close once the output is sent */
 	bool is_aborting;   /* close now */

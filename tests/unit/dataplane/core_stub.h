@@ -27,7 +27,9 @@ struct stub_counts {
 	uint64_t reply_cookie;
 	uint64_t input;
 	bool hold;        /* sessions take nothing */
+	bool owes;        /* at the end of input an answer is still to come */
 	bool close_after; /* ask for close once something was echoed */
+	bool ended;       /* a session saw the end of its input */
 	struct link *last;
 	struct mesh_item *snapshot;
 };
@@ -64,6 +66,13 @@ size_t session_input(struct session *session, const uint8_t *bytes, size_t size,
 	if (stub.close_after)
 		session->link->ops->close(session->link, false);
 	return size;
+}
+
+bool session_eof(struct session *session)
+{
+	(void)session;
+	__atomic_store_n(&stub.ended, true, __ATOMIC_RELEASE);
+	return stub.owes;
 }
 
 bool session_room(struct session *session, struct iovec *ret_room)

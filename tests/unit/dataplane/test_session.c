@@ -133,6 +133,59 @@ static void test_session_answers_in_order(void **state)
 	corebox_free(box);
 }
 
+static void test_session_half_close_is_answered_first(void **state)
+{
+	struct corebox *box = corebox_new(1);
+	struct client *client = client_new(box, 0);
+	struct client *half = client_new(box, 0);
+	struct client *done = client_new(box, 0);
+	struct reader reader;
+	size_t at;
+
+	(void)state;
+	client_produce(client, 9, 1, -1, 0, corebox_batch(&plain), 100);
+	api_versions(client, 3, 2, 100);
+	assert_true(session_eof(client->link.session));
+	assert_false(client->is_closed);
+	corebox_settle(box);
+	assert_true(client_response(client, WIRE_API_PRODUCE, 9, 1, &reader));
+	assert_true(client_response(client, WIRE_API_API_VERSIONS, 3, 2, &reader));
+	assert_true(client->is_closed);
+	/* A request that will never be complete is not waited for, and lets go of its place. */
+	client_produce(half, 9, 1, -1, 0, corebox_batch(&plain), 100);
+	client_produce_part(half, 9, 2, corebox_batch(&plain), 120, &at);
+	assert_true(session_eof(half->link.session));
+	corebox_settle(box);
+	assert_true(client_response(half, WIRE_API_PRODUCE, 9, 1, &reader));
+	assert_true(half->is_closed);
+	assert_true(list_is_empty(&box->cores[0]->sessions->reserving));
+	/* Nothing is owed. */
+	assert_false(session_eof(done->link.session));
+	assert_int_equal(count_of(box, COUNTER_SESSION_CLOSE_ENDED), 3);
+	client_free(client);
+	client_free(half);
+	client_free(done);
+	corebox_free(box);
+}
+
+/* The answer never comes: the client is gone, so this does not hold the connection for ever. */
+static void test_session_half_close_without_answer_ends_as_idle(void **state)
+{
+	struct corebox *box = corebox_new(1);
+	struct client *client = client_new(box, 0);
+
+	(void)state;
+	client_produce(client, 9, 1, -1, 0, corebox_batch(&plain), 100);
+	assert_true(session_eof(client->link.session));
+	corebox_sleep(box, box->config.connection_idle_ms + 10);
+	corebox_turn(box); /* without the disk, so the batch stays unanswered */
+	assert_true(client->is_closed);
+	assert_int_equal(count_of(box, COUNTER_SESSION_CLOSE_IDLE), 1);
+	corebox_settle(box);
+	client_free(client);
+	corebox_free(box);
+}
+
 static void test_session_many_in_flight(void **state)
 {
 	struct corebox *box = corebox_new(1);
@@ -251,6 +304,8 @@ int main(void)
 		cmocka_unit_test(test_session_bad_frames),
 		cmocka_unit_test(test_session_api_versions),
 		cmocka_unit_test(test_session_answers_in_order),
+		cmocka_unit_test(test_session_half_close_is_answered_first),
+		cmocka_unit_test(test_session_half_close_without_answer_ends_as_idle),
 		cmocka_unit_test(test_session_many_in_flight),
 		cmocka_unit_test(test_session_idle),
 		cmocka_unit_test(test_session_limit),

@@ -220,6 +220,67 @@ static void test_sock_closes_after_the_answer(void **state)
 	world_close(&world);
 }
 
+/* The last answer of a session whose peer has ended: it came late. */
+static void answer_late(void *context, struct mesh_item *item)
+{
+	(void)context;
+	(void)item;
+	assert_int_equal(outq_push_copy(&stub.last->out, "late", 4), 0);
+	stub.last->ops->send(stub.last);
+	stub.last->ops->close(stub.last, false);
+}
+
+static void test_sock_half_close_gets_its_answers(void **state)
+{
+	struct mesh_item item = { .run = answer_late };
+	struct world world;
+	uint64_t cycles;
+	char byte;
+	int fd;
+
+	(void)state;
+	world_open(&world, 16);
+	stub.owes = true;
+	fd = dial(&world);
+	assert_int_equal(send(fd, "early ", 6, 0), 6);
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	while (!__atomic_load_n(&stub.ended, __ATOMIC_ACQUIRE))
+		(void)sched_yield();
+	cycles = counters_get(&world.counters, COUNTER_CORE_CYCLES);
+	(void)poll(NULL, 0, 50);
+	assert_int_equal(__atomic_load_n(&stub.closed, __ATOMIC_ACQUIRE), 0);
+	/* Waiting for the answer is not polling for input that cannot come. */
+	assert_true(counters_get(&world.counters, COUNTER_CORE_CYCLES) - cycles < 1000000);
+	list_init(&item.node);
+	mesh_send(world.mesh, 1, 0, &item);
+	expect(fd, (const uint8_t *)"early late", 10);
+	assert_int_equal(recv(fd, &byte, 1, 0), 0);
+	close(fd);
+	world_close(&world);
+}
+
+/* Nobody is left to read: no wait for what is owed. */
+static void test_sock_reset_after_half_close_frees_at_once(void **state)
+{
+	struct linger hard = { .l_onoff = 1 };
+	struct world world;
+	int fd;
+
+	(void)state;
+	world_open(&world, 16);
+	stub.owes = true;
+	fd = dial(&world);
+	assert_int_equal(shutdown(fd, SHUT_WR), 0);
+	while (!__atomic_load_n(&stub.ended, __ATOMIC_ACQUIRE))
+		(void)sched_yield();
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard)), 0);
+	close(fd);
+	for (int i = 0; i < 1000 && __atomic_load_n(&stub.closed, __ATOMIC_ACQUIRE) == 0; i++)
+		(void)poll(NULL, 0, 5);
+	assert_int_equal(__atomic_load_n(&stub.closed, __ATOMIC_ACQUIRE), 1);
+	world_close(&world);
+}
+
 static void test_sock_refuses_over_the_limit(void **state)
 {
 	struct world world;
@@ -275,6 +336,8 @@ int main(void)
 		cmocka_unit_test(test_sock_echoes_in_order),
 		cmocka_unit_test(test_sock_keeps_what_a_session_does_not_take),
 		cmocka_unit_test(test_sock_closes_after_the_answer),
+		cmocka_unit_test(test_sock_half_close_gets_its_answers),
+		cmocka_unit_test(test_sock_reset_after_half_close_frees_at_once),
 		cmocka_unit_test(test_sock_refuses_over_the_limit),
 		cmocka_unit_test(test_sock_lets_an_idle_core_sleep),
 	};

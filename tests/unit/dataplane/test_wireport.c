@@ -28,13 +28,14 @@
 
 struct session {
 	struct link *link;
-	bool is_blocked;
+	bool is_blocked, is_ended;
 };
 
 static struct session session_slot;
 static size_t session_budget; /* bytes it takes before it blocks */
 static uint32_t sessions_open, session_core;
 static bool session_refuses;
+static bool session_owes; /* an answer is to come when the input has ended */
 
 int session_open(struct core *core, struct link *link, int64_t now_ns)
 {
@@ -66,6 +67,12 @@ size_t session_input(struct session *session, const uint8_t *bytes, size_t size,
 		session->link->ops->send(session->link);
 	}
 	return n;
+}
+
+bool session_eof(struct session *session)
+{
+	session->is_ended = true;
+	return session_owes;
 }
 
 uint32_t session_credit(const struct session *session)
@@ -288,7 +295,7 @@ static int world_up(void **state)
 	config_init(&w.config);
 	w.config.connections_max = 16;
 	session_budget = SIZE_MAX;
-	session_refuses = false;
+	session_refuses = session_owes = false;
 	assert_int_equal(nic_mem_open(1500, DEPTH, &w.near, &w.far), 0);
 	w.mesh = mesh_new(CORES);
 	w.client = tcp_stack_new(&tcp, &client_ops, NULL, &w.counters[CORES], w.now_ns);
@@ -386,6 +393,34 @@ static void test_wireport_resolves_connects_and_echoes(void **state)
 	tcp_shutdown(w.tcb, w.now_ns);
 	steps(200);
 	assert_true(w.is_eof);
+	assert_int_equal(sessions_open, 0);
+}
+
+static void test_wireport_half_close_gets_its_answers(void **state)
+{
+	struct link *link;
+
+	(void)state;
+	open_connection(9092);
+	session_owes = true;
+	tcp_send(w.tcb, 6, w.now_ns);
+	tcp_shutdown(w.tcb, w.now_ns);
+	steps(5000);
+	assert_true(session_slot.is_ended);
+	assert_int_equal(w.got_size, 6);
+	assert_false(w.is_eof);
+	assert_int_equal(sessions_open, 1);
+	/* What is produced only now leaves before our end does. */
+	link = session_slot.link;
+	assert_int_equal(outq_push_copy(&link->out, w.sent + 6, STREAM - 6), 0);
+	link->ops->send(link);
+	link->ops->close(link, false);
+	for (int i = 0; i < 200000 && !w.is_eof; i++)
+		step();
+	assert_true(w.is_eof);
+	assert_int_equal(w.got_size, STREAM);
+	assert_memory_equal(w.got, w.sent, STREAM);
+	steps(100);
 	assert_int_equal(sessions_open, 0);
 }
 
@@ -585,6 +620,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		ROW(test_wireport_resolves_connects_and_echoes),
+		ROW(test_wireport_half_close_gets_its_answers),
 		ROW(test_wireport_keeps_what_is_refused),
 		ROW(test_wireport_hands_over_to_owner),
 		ROW(test_wireport_session_closes_or_aborts),

@@ -276,7 +276,7 @@ static void drop_chunks(struct seglog *log)
 			segment = segment->next;
 		if (chunk->on_evict != NULL || segment == NULL ||
 		    (is_flushed(segment) || chunk->pos >= segment->size))
-			chunk_unref(chunk);
+			chunk_drop(chunk); /* a slice under way keeps the bytes, nobody the log */
 	}
 }
 

@@ -284,6 +284,31 @@ static void test_segflush_detach_flushes_first(void **state)
 	assert_int_equal(chunk_pool_available(box->chunks), chunk_pool_size(box->chunks));
 }
 
+/* An answer that is still being sent when the log goes: its bytes stay, and the chunk, which would be
+   evicted into a log that is no more, is no candidate for eviction. */
+static void test_segflush_detach_leaves_chunks_that_are_being_sent(void **state)
+{
+	struct logbox *box = *state;
+	struct seglog_read read;
+	uint64_t rest;
+
+	assert_int_equal(logbox_read(box, 0, 1U << 20, INT64_MAX, &read), 0);
+	assert_int_equal(logbox_verify(box, &read), 1);
+	assert_true(seglog_detach(box->log));
+	rest = chunk_pool_available(box->chunks);
+	assert_true(rest < chunk_pool_size(box->chunks));
+	/* Take all the memory there is, as an appender under pressure does. */
+	for (struct chunk *chunk; (chunk = chunk_take(box->chunks, CHUNK_SIZE_MIN)) != NULL;) {
+		assert_ptr_not_equal(chunk, read.slices[0].chunk);
+		memset(chunk->mem, 0xee, chunk->size);
+		rest -= chunk->size;
+	}
+	assert_int_equal(rest, 0);
+	assert_int_equal(logbox_verify(box, &read), 1);
+	seglog_read_release(&read);
+	assert_int_equal(chunk_pool_available(box->chunks), CHUNK_SIZE_MIN);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -299,6 +324,7 @@ int main(void)
 		TEST(test_segflush_waits_for_prepared_space),
 		TEST(test_segflush_segments_in_order),
 		TEST(test_segflush_detach_flushes_first),
+		TEST(test_segflush_detach_leaves_chunks_that_are_being_sent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

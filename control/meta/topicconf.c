@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "storage/seglog.h"
 
 const struct topicconf topicconfs[] = {
 #define TOPICCONF(name, type, value, min, max, broker, sentence)                                   \
@@ -185,8 +186,10 @@ void topicconf_resolve(const struct metaimage_topic *topic, const struct config 
 	ret_topic->segment_ms = number_of(topic, "segment.ms", config->segment_ms);
 	ret_topic->retention_ms = number_of(topic, "retention.ms", config->retention_ms);
 	ret_topic->retention_size = number_of(topic, "retention.bytes", config->retention_size);
+	/* A metadata log of Kafka, which knows no such limit, may ask for more. */
 	ret_topic->message_size_max =
-		number_of(topic, "max.message.bytes", config->message_size_max);
+		MIN(number_of(topic, "max.message.bytes", config->message_size_max),
+		    SEGLOG_BATCH_SIZE_MAX);
 	ret_topic->append_time = stamp != NULL && strcmp(stamp, "LogAppendTime") == 0;
 	ret_topic->is_compacted = policy != NULL && strstr(policy, "compact") != NULL;
 	/* Compacted without delete: nothing is removed by age or size. */

@@ -3,9 +3,11 @@
  * Claim: topic names and settings are judged by Kafka's rules, and resolve to what the cores use.
  * Shown by tables of names, keys and values.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/err.h"
+#include "storage/seglog.h"
 
 #include "control/meta/topicconf.h"
 
@@ -114,6 +116,31 @@ static void test_topicconf_defaults_are_legal_and_sorted(void **state)
 	}
 }
 
+/* A batch that the setting admits must be one that storage can take. */
+static void test_topicconf_no_batch_beyond_what_storage_holds(void **state)
+{
+	static char name[] = "max.message.bytes", value[] = "33554432";
+	struct metaimage_config row = { name, value };
+	struct metaimage_topic topic = { .configs = &row, .config_count = 1 };
+	const struct topicconf *conf = topicconf_find(text(name));
+	struct snapshot_topic resolved;
+	struct config config;
+	char limit[32], over[32], error[256];
+
+	(void)state;
+	(void)snprintf(limit, sizeof(limit), "%u", SEGLOG_BATCH_SIZE_MAX);
+	(void)snprintf(over, sizeof(over), "%u", SEGLOG_BATCH_SIZE_MAX + 1);
+	config_init(&config);
+	assert_int_equal(topicconf_check(conf, text(limit), error, sizeof(error)), 0);
+	assert_int_equal(topicconf_check(conf, text(over), error, sizeof(error)), ERR_CONFIG);
+	assert_non_null(strstr(error, "2093056"));
+	assert_int_equal(config_set(&config, "message.max.bytes", limit, error, sizeof(error)), 0);
+	assert_int_not_equal(config_set(&config, "message.max.bytes", over, error, sizeof(error)),
+			     0);
+	topicconf_resolve(&topic, &config, &resolved);
+	assert_int_equal(resolved.message_size_max, SEGLOG_BATCH_SIZE_MAX);
+}
+
 static void test_topicconf_resolve(void **state)
 {
 	static char names[3][24] = { "cleanup.policy", "max.message.bytes", "retention.ms" };
@@ -163,6 +190,7 @@ int main(void)
 		cmocka_unit_test(test_topicconf_collisions),
 		cmocka_unit_test(test_topicconf_values),
 		cmocka_unit_test(test_topicconf_defaults_are_legal_and_sorted),
+		cmocka_unit_test(test_topicconf_no_batch_beyond_what_storage_holds),
 		cmocka_unit_test(test_topicconf_resolve),
 		cmocka_unit_test(test_topicconf_sources),
 	};

@@ -150,7 +150,8 @@ static void test_recover_without_the_ring(void **state)
 	logbox_lose_ring(box);
 	reopen(box, false, 50, 0);
 	assert_int_equal(seglog_high_watermark(box->log), 50);
-	assert_int_equal(box->found.truncated_size, 0); /* prepared zeroes only: no loss to report */
+	assert_int_equal(box->found.truncated_size,
+			 0); /* prepared zeroes only: no loss to report */
 	logbox_verify_range(box, 0, 50, 100000);
 	/* The offsets above are given anew. */
 	box->batch_count = 50;

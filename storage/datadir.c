@@ -191,9 +191,11 @@ static int take_lock(struct datadir *datadir, char *reterr_reason)
 		if (segfile_load(datadir->log_fd, LOCK_NAME, owner, sizeof(owner)) < 0)
 			owner[0] = '\0';
 		owner[strspn(owner, "0123456789")] = '\0';
-		return fail(reterr_reason, ERR_LOCKED,
-			    "%s is in use by process %s, or its last writes are still under way",
-			    datadir->path, owner[0] != '\0' ? owner : "(unknown)");
+		return fail(
+			reterr_reason, ERR_LOCKED,
+			"another millrace, process %s, owns the data directory %s, or its last "
+			"writes are still under way: stop it, or set data.dir to another folder",
+			owner[0] != '\0' ? owner : "(unknown)", datadir->path);
 	}
 	/* The text is for people alone; the lock does not depend on it. */
 	size = snprintf(owner, sizeof(owner), "%d\n", (int)getpid());

@@ -22,7 +22,7 @@
 
 #define DATADIR_PATH_MAX    1024
 #define DATADIR_CLUSTER_MAX 64 /* of a cluster id, with the terminating zero */
-#define DATADIR_REASON_SIZE 256
+#define DATADIR_REASON_SIZE 512
 #define DATADIR_BOOT_SIZE   40
 
 struct datadir {

@@ -138,15 +138,38 @@ static int load_snapshot(const struct box *box, struct snapshot **ret_snapshot)
 	return error;
 }
 
+/*
+ * The kernel keeps the lock of a killed process until its last writes are done and its rings are
+ * taken apart. Whoever restarts it at once waits for that.
+ */
+static int open_datadir(struct box *box, char *reterr_reason)
+{
+	const struct config *config = box->config;
+	int64_t begin_ns = clock_now_ns();
+	bool is_said = false;
+	int error;
+
+	while ((error = datadir_open(config->data_dir, (int32_t)config->box_id, &box->datadir,
+				     reterr_reason)) == ERR_LOCKED &&
+	       clock_now_ns() - begin_ns < LOCK_WAIT_NS) {
+		if (!is_said)
+			log_info("%s is locked; waiting up to %d s for the last writes of a "
+				 "process that ended",
+				 config->data_dir, (int)(LOCK_WAIT_NS / NS_PER_S));
+		is_said = true;
+		(void)poll(NULL, 0, LOCK_RETRY_MS);
+	}
+	return error;
+}
+
 /* Lock, snapshot, remains of a killed process. */
 static int open_data(struct box *box, struct snapshot **ret_snapshot)
 {
 	char reason[DATADIR_REASON_SIZE] = "";
-	int error = datadir_open(box->config->data_dir, (int32_t)box->config->box_id, &box->datadir,
-				 reason);
+	int error = open_datadir(box, reason);
 
 	if (error < 0) {
-		log_error("%s: %s", box->config->data_dir, reason);
+		log_error("%s", reason);
 		return error;
 	}
 	error = make_run_dir(box);

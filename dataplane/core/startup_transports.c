@@ -99,9 +99,11 @@ int startup_transports_open(struct box *box)
 {
 	const struct config *config = box->config;
 	char dpdk[REASON_SIZE] = "", sockets[CONFIG_TEXT_MAX + 64] = "", reason[REASON_SIZE] = "";
-	uint32_t last = (uint32_t)config->port + box->core_count - 1;
+	char ports[32];
 	int error = 0;
 
+	(void)snprintf(ports, sizeof(ports), box->core_count > 1 ? "%u-%u" : "%u",
+		       (uint32_t)config->port, (uint32_t)config->port + box->core_count - 1);
 	if (is_dpdk_wanted(config)) {
 		error = open_dpdk(box, reason, sizeof(reason));
 		if (error < 0 && config->dpdk_required) {
@@ -114,13 +116,12 @@ int startup_transports_open(struct box *box)
 
 		if (socket_error < 0)
 			return socket_error;
-		(void)snprintf(sockets, sizeof(sockets), "socket (io_uring) at %s:%u-%u",
-			       config->socket_address, (uint32_t)config->port, last);
+		(void)snprintf(sockets, sizeof(sockets), "socket (io_uring) at %s:%s",
+			       config->socket_address, ports);
 	}
 	if (box->nic != NULL)
-		(void)snprintf(dpdk, sizeof(dpdk), "dpdk on %.120s at %.32s:%u-%u",
-			       box->nic->describe, config->dpdk_address, (uint32_t)config->port,
-			       last);
+		(void)snprintf(dpdk, sizeof(dpdk), "dpdk on %.120s at %.32s:%s",
+			       box->nic->describe, config->dpdk_address, ports);
 	if (box->nic == NULL && sockets[0] == '\0') {
 		log_error("no transport: %s",
 			  error < 0 ? reason : "set socket.address or dpdk.port");

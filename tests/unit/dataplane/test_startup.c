@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -117,6 +119,40 @@ static void test_startup_starts_empty_and_stops_clean(void **state)
 	place_close(&place);
 }
 
+/* A killed dataplane's lock is let go a moment after its end: the one that is started at once waits. */
+static void test_startup_waits_for_the_lock_of_a_killed_process(void **state)
+{
+	struct place place;
+	struct box *box;
+	char path[128], byte;
+	int ready[2], fd, status;
+	pid_t pid;
+
+	(void)state;
+	place_open(&place);
+	assert_int_equal(startup_open(&place.config, &box), STARTUP_OK);
+	assert_int_equal(startup_close(box), STARTUP_OK);
+	(void)snprintf(path, sizeof(path), "%s/log/.lock", place.data);
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		fd = open(path, O_RDWR | O_CLOEXEC);
+		if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 || write(ready[1], "r", 1) != 1)
+			_exit(1);
+		(void)usleep(300000);
+		_exit(0);
+	}
+	(void)close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	(void)close(ready[0]);
+	assert_int_equal(startup_open(&place.config, &box), STARTUP_OK);
+	assert_int_equal(startup_close(box), STARTUP_OK);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	place_close(&place);
+}
+
 static void test_startup_raises_epochs_after_an_unclean_stop_only(void **state)
 {
 	struct place place;
@@ -180,6 +216,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_startup_starts_empty_and_stops_clean),
+		cmocka_unit_test(test_startup_waits_for_the_lock_of_a_killed_process),
 		cmocka_unit_test(test_startup_raises_epochs_after_an_unclean_stop_only),
 		cmocka_unit_test(test_startup_refuses_a_port_in_use),
 		cmocka_unit_test(test_startup_cpus_parse_is_strict),

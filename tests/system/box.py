@@ -5,6 +5,7 @@ Each test program makes one Box (a fresh data directory, ports of its own, optio
 its checks and ends with "N passed, N failed" and exit code 0 or 1."""
 
 import contextlib
+import glob
 import json
 import os
 import random
@@ -109,12 +110,22 @@ class Box:
 
     def __exit__(self, kind, *_):
         self.stop()
-        if kind is not None:
+        if kind is not None or Checks.any_failed:
             with open(self.log, encoding="utf-8", errors="replace") as file:
                 print("---- end of the box's log\n" + "".join(file.readlines()[-40:]))
         os.unlink(self.log)
         if self.own_data:
+            self.remove_rings()
             shutil.rmtree(self.data, ignore_errors=True)
+
+    def remove_rings(self):
+        """What a box that did not stop cleanly leaves; its pages are the next test's."""
+        with contextlib.suppress(OSError, StopIteration):
+            with open(os.path.join(self.data, "log", "meta.properties"), encoding="utf-8") as file:
+                identity = next(line.split("=")[1].strip() for line in file
+                                if line.startswith("directory.id="))
+            for path in glob.glob(f"/dev/hugepages/millrace-{identity}-core-*.ring"):
+                os.unlink(path)
 
     def arguments(self):
         pairs = [f"{key}={value}" for key, value in self.settings.items()]
@@ -190,6 +201,8 @@ class Box:
 class Checks:
     """Named checks, run one after the other; a failed one does not hide the next."""
 
+    any_failed = False
+
     def __init__(self):
         self.passed = 0
         self.failed = 0
@@ -202,6 +215,7 @@ class Checks:
             print(f"  ok    {name} ({time.monotonic() - begin:.1f} s)", flush=True)
         except Exception:  # pylint: disable=broad-except
             self.failed += 1
+            Checks.any_failed = True
             print(f"  FAIL  {name} ({time.monotonic() - begin:.1f} s)", flush=True)
             traceback.print_exc(file=sys.stdout)
 

@@ -21,6 +21,11 @@ bool channel_is_connected(const struct core *core)
 	return core->channel->port != NULL;
 }
 
+uint64_t channel_connection(const struct core *core)
+{
+	return core->channel->port != NULL ? core->channel->connection : 0;
+}
+
 void *channel_claim(struct core *core, uint32_t size)
 {
 	struct channel *channel = core->channel;
@@ -221,8 +226,7 @@ static enum outcome run_command(struct core *core, const void *record, uint32_t 
 		if (size < sizeof(*append) || append->batch_size != size - sizeof(*append) ||
 		    append->batch_size < BATCH_HEADER_SIZE)
 			return BROKEN;
-		partition_append_command(core, append);
-		return DONE;
+		return partition_append_command(core, append) ? DONE : WAIT;
 	default:
 		return BROKEN;
 	}

@@ -67,6 +67,9 @@ void channel_free(struct channel *channel);
 /** @return whether control is there; when not, requests for it are answered by retriable errors */
 bool channel_is_connected(const struct core *core);
 
+/** @return the present connection's number, never used again; 0: not connected */
+uint64_t channel_connection(const struct core *core);
+
 /**
  * Room for an upcall.
  *

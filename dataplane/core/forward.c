@@ -198,18 +198,19 @@ void forward_gone(struct core *core, uint64_t connection)
 	channel_publish(core, sizeof(*upcall));
 }
 
-void forward_appended(struct core *core, uint64_t cookie, int error, int64_t base_offset)
+bool forward_appended(struct core *core, uint64_t cookie, int error, int64_t base_offset)
 {
 	struct upcall_appended *upcall = channel_claim(core, sizeof(*upcall));
 
 	if (upcall == NULL)
-		return;
+		return false;
 	upcall->header.kind = UPCALL_APPENDED;
 	upcall->cookie = cookie;
 	upcall->error = error;
 	upcall->reserved = 0;
 	upcall->base_offset = base_offset;
 	channel_publish(core, sizeof(*upcall));
+	return true;
 }
 
 void forward_producer_ids(struct core *core)

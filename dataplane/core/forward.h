@@ -34,8 +34,12 @@ void forward_unpark(struct request *request);
 /** A connection that control knows is gone. */
 void forward_gone(struct core *core, uint64_t connection);
 
-/** Outcome of COMMAND_APPEND. Lost when control is away: it asks anew when it is back. */
-void forward_appended(struct core *core, uint64_t cookie, int error, int64_t base_offset);
+/**
+ * Outcome of COMMAND_APPEND, for the connection that asked.
+ *
+ * @return false: the upcall ring is full, try again
+ */
+NODISCARD bool forward_appended(struct core *core, uint64_t cookie, int error, int64_t base_offset);
 
 /** The block of producer ids runs low. */
 void forward_producer_ids(struct core *core);

@@ -8,6 +8,7 @@
 #include "base/crc32c.h"
 #include "base/err.h"
 
+#include "dataplane/core/channel.h"
 #include "dataplane/core/forward.h"
 #include "dataplane/core/session.h"
 
@@ -446,10 +447,48 @@ void partition_on_detach(struct core *core, struct partition *partition)
 
 /* ---- control's appends ---- */
 
+static void retry_later(struct core *core)
+{
+	struct timer *retry = &core->sessions->retry;
+
+	if (!timer_is_armed(retry))
+		timer_arm(&core->timers, retry, core->now_ns + SESSION_RETRY_NS);
+}
+
+/* @return false: no room */
+static bool send_outcome(struct core *core, struct partition_op *op)
+{
+	/* Asked by a connection that is gone: a new control would take it for another append's. */
+	if (op->connection == channel_connection(core) &&
+	    !forward_appended(core, op->cookie, op->error, op->error == 0 ? op->base_offset : -1))
+		return false;
+	partition_op_free(core, op);
+	return true;
+}
+
 static void command_done(struct core *core, struct partition_op *op)
 {
-	forward_appended(core, op->cookie, op->error, op->error == 0 ? op->base_offset : -1);
-	partition_op_free(core, op);
+	if (list_is_empty(&core->sessions->unsent) && send_outcome(core, op))
+		return;
+	list_push_back(&core->sessions->unsent, &op->node);
+	retry_later(core);
+}
+
+uint32_t partition_send_outcomes(struct core *core)
+{
+	struct list *unsent = &core->sessions->unsent;
+	uint32_t count = 0;
+	struct list *node;
+
+	while ((node = list_pop_front(unsent)) != NULL) {
+		if (!send_outcome(core, LIST_ENTRY(node, struct partition_op, node))) {
+			list_push_front(unsent, node);
+			retry_later(core);
+			break;
+		}
+		count++;
+	}
+	return count;
 }
 
 static int command_check(const struct command_append *command, struct batch *ret_batch)
@@ -502,15 +541,18 @@ static int command_run(struct core *core, const struct command_append *command)
 	op->batch = batch;
 	op->is_acks_all = true;
 	op->cookie = command->cookie;
+	op->connection = channel_connection(core);
 	op->done = command_done;
 	partition_run(core, op);
 	return 0;
 }
 
-void partition_append_command(struct core *core, const struct command_append *command)
+bool partition_append_command(struct core *core, const struct command_append *command)
 {
 	int error = command_run(core, command);
 
-	if (error != 0)
-		forward_appended(core, command->cookie, error, -1);
+	if (error == 0 || forward_appended(core, command->cookie, error, -1))
+		return true;
+	retry_later(core);
+	return false;
 }

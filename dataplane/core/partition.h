@@ -58,6 +58,7 @@ struct partition_op {
 	int64_t start_offset;
 	int64_t wait_offset;  /* durable once the high watermark is here */
 	uint64_t cookie;      /* append by command */
+	uint64_t connection;  /* append by command: control's, which alone wants the outcome */
 	uint32_t response_at; /* produce: where in the response the outcome goes */
 	/* read, epoch end, wait */
 	struct seglog_read *read;
@@ -105,8 +106,16 @@ void partition_on_durable(void *ctx, struct seglog *log);
 /** The log is about to be detached (topic deleted, shutdown): all that waits on it gets an error. */
 void partition_on_detach(struct core *core, struct partition *partition);
 
-/** COMMAND_APPEND; answered by UPCALL_APPENDED after the flush. */
-void partition_append_command(struct core *core, const struct command_append *command);
+/**
+ * COMMAND_APPEND; answered by UPCALL_APPENDED after the flush, by every means: control waits for it
+ * while it is connected.
+ *
+ * @return false: it failed, and the upcall ring has no room to say so; run it again later
+ */
+NODISCARD bool partition_append_command(struct core *core, const struct command_append *command);
+
+/** Outcomes that found the upcall ring full try again. @return outcomes that went */
+uint32_t partition_send_outcomes(struct core *core);
 
 /** Blocked appends that lacked memory try again. @return appends that went through */
 uint32_t partition_retry_starved(struct core *core);

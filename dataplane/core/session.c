@@ -544,6 +544,8 @@ uint32_t sessions_turn_end(struct core *core)
 
 	if (!list_is_empty(&sessions->starved) && sessions->memory_freed)
 		work += partition_retry_starved(core);
+	if (unlikely(!list_is_empty(&sessions->unsent)))
+		work += partition_send_outcomes(core);
 	if (!list_is_empty(&sessions->blocked))
 		work += unblock_sessions(sessions);
 	sessions->memory_freed = false;

@@ -116,6 +116,7 @@ struct sessions {
 	struct list blocked;     /* struct session.blocked */
 	struct list reserving;   /* struct produce_parser.reserving: holds an open reservation */
 	struct list starved;     /* struct partition_op.starved */
+	struct list unsent;      /* struct partition_op.node: outcomes for a full upcall ring */
 	struct list ready;       /* struct fetch.ready: woken, to be tried again */
 	struct timer contention; /* looks after reservations that others wait for */
 	struct timer retry;      /* short memory without any event */

@@ -31,6 +31,7 @@ static void lists_init(struct sessions *sessions)
 	list_init(&sessions->blocked);
 	list_init(&sessions->reserving);
 	list_init(&sessions->starved);
+	list_init(&sessions->unsent);
 	list_init(&sessions->ready);
 }
 

@@ -108,11 +108,12 @@ uint32_t sessions_turn_end(struct core *core)
 	return 0;
 }
 
-void partition_append_command(struct core *core, const struct command_append *command)
+bool partition_append_command(struct core *core, const struct command_append *command)
 {
 	(void)core;
 	(void)command;
 	stub.appends++;
+	return true;
 }
 
 void partition_on_durable(void *ctx, struct seglog *log)

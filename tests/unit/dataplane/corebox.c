@@ -28,11 +28,17 @@ void snapshot_free(struct snapshot *snapshot)
 
 /* ---- the channel's double ---- */
 
+uint64_t channel_connection(const struct core *core)
+{
+	(void)core;
+	return the_box->is_connected ? the_box->connection + 1 : 0;
+}
+
 void *channel_claim(struct core *core, uint32_t size)
 {
 	struct upcall_header *header = (struct upcall_header *)(void *)the_box->upcall;
 
-	if (!the_box->is_connected)
+	if (!the_box->is_connected || the_box->is_full)
 		return NULL;
 	assert_true(size <= sizeof(the_box->upcall));
 	header->core = (uint16_t)core->index;

@@ -45,7 +45,9 @@ struct corebox {
 	struct partition *wants_housekeep[64];
 	uint32_t housekeep_count;
 	bool is_connected; /* control is there */
-	bool is_poisoned;  /* a log cannot be closed cleanly */
+	bool is_full;      /* the upcall ring has no room */
+	uint64_t connection;
+	bool is_poisoned; /* a log cannot be closed cleanly */
 	CACHELINE uint8_t upcall[1024 * 1024 + 4096];
 	uint32_t upcall_size;
 	uint32_t upcall_count;

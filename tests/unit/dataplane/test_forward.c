@@ -163,28 +163,34 @@ static void test_forward_away_every_api(void **state)
 	corebox_free(box);
 }
 
-static void test_forward_appends_of_control(void **state)
+static struct command_append *append_of(struct wire_bytes batch)
 {
-	const struct corebox_batch plain = { .producer_id = -1, .records = 2, .value_size = 50 };
-	struct corebox *box = corebox_new(2);
-	const struct upcall_appended *upcall = (const void *)box->upcall;
-	struct wire_bytes batch = corebox_batch(&plain);
 	struct command_append *command = calloc(1, sizeof(*command) + (size_t)batch.size);
 
-	(void)state;
 	assert_non_null(command);
-	box->is_connected = true;
 	command->header.kind = COMMAND_APPEND;
 	command->header.size = (uint32_t)sizeof(*command) + (uint32_t)batch.size;
 	command->batch_size = (uint32_t)batch.size;
 	memset(command->topic_id.bytes, 7, UUID_SIZE);
 	memcpy(command->batch, batch.bytes, (size_t)batch.size);
+	return command;
+}
+
+static void test_forward_appends_of_control(void **state)
+{
+	const struct corebox_batch plain = { .producer_id = -1, .records = 2, .value_size = 50 };
+	struct corebox *box = corebox_new(2);
+	const struct upcall_appended *upcall = (const void *)box->upcall;
+	struct command_append *command = append_of(corebox_batch(&plain));
+
+	(void)state;
+	box->is_connected = true;
 	for (uint32_t partition = 0; partition < 2; partition++) {
 		uint32_t before = box->upcall_count;
 
 		command->partition = partition;
 		command->cookie = 50 + partition;
-		partition_append_command(box->cores[0], command);
+		assert_true(partition_append_command(box->cores[0], command));
 		corebox_turn(box);
 		assert_int_equal(box->upcall_count, before); /* not durable yet */
 		corebox_settle(box);
@@ -195,12 +201,63 @@ static void test_forward_appends_of_control(void **state)
 		assert_int_equal(upcall->base_offset, 0);
 	}
 	command->partition = 99;
-	partition_append_command(box->cores[0], command);
+	assert_true(partition_append_command(box->cores[0], command));
 	assert_int_equal(upcall->error, ERR_UNKNOWN);
 	command->partition = 0;
 	command->batch[80] ^= 1;
-	partition_append_command(box->cores[0], command);
+	assert_true(partition_append_command(box->cores[0], command));
 	assert_int_equal(upcall->error, ERR_CORRUPT);
+	free(command);
+	corebox_free(box);
+}
+
+/* A full upcall ring: the outcome waits, whether the append worked or not. */
+static void test_forward_outcome_survives_a_full_ring(void **state)
+{
+	const struct corebox_batch plain = { .producer_id = -1, .records = 2, .value_size = 50 };
+	struct corebox *box = corebox_new(1);
+	const struct upcall_appended *upcall = (const void *)box->upcall;
+	struct command_append *command = append_of(corebox_batch(&plain));
+
+	(void)state;
+	box->is_connected = box->is_full = true;
+	for (command->cookie = 1; command->cookie <= 3; command->cookie++)
+		assert_true(partition_append_command(box->cores[0], command));
+	command->partition = 99;
+	assert_false(partition_append_command(box->cores[0], command)); /* stays in its ring */
+	corebox_settle(box);
+	assert_int_equal(box->upcall_count, 0);
+	box->is_full = false;
+	corebox_sleep(box, SESSION_RETRY_NS / NS_PER_MS + 1);
+	corebox_turn(box);
+	assert_int_equal(box->upcall_count, 3);
+	assert_int_equal(upcall->header.kind, UPCALL_APPENDED);
+	assert_int_equal(upcall->cookie, 3);
+	assert_int_equal(upcall->error, 0);
+	assert_true(partition_append_command(box->cores[0], command));
+	assert_int_equal(upcall->error, ERR_UNKNOWN);
+	free(command);
+	corebox_free(box);
+}
+
+/* Another control counts its cookies anew: what the one before asked for is none of its. */
+static void test_forward_outcome_is_not_for_the_next_control(void **state)
+{
+	const struct corebox_batch plain = { .producer_id = -1, .records = 2, .value_size = 50 };
+	struct corebox *box = corebox_new(1);
+	struct command_append *command = append_of(corebox_batch(&plain));
+
+	(void)state;
+	box->is_connected = box->is_full = true;
+	command->cookie = 1;
+	assert_true(partition_append_command(box->cores[0], command));
+	corebox_settle(box); /* waits for room */
+	assert_true(partition_append_command(box->cores[0], command));
+	box->is_full = false;
+	box->connection++;
+	corebox_settle(box);
+	assert_int_equal(box->upcall_count, 0);
+	assert_true(list_is_empty(&box->cores[0]->sessions->unsent));
 	free(command);
 	corebox_free(box);
 }
@@ -212,6 +269,8 @@ int main(void)
 		cmocka_unit_test(test_forward_without_control),
 		cmocka_unit_test(test_forward_away_every_api),
 		cmocka_unit_test(test_forward_appends_of_control),
+		cmocka_unit_test(test_forward_outcome_survives_a_full_ring),
+		cmocka_unit_test(test_forward_outcome_is_not_for_the_next_control),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -95,7 +95,8 @@ static void drop_first(struct seglog *log)
 
 		if (chunk->segment_base != first->base)
 			break;
-		on_evict(log, chunk);
+		list_remove(&chunk->node);
+		chunk_drop(chunk); /* an answer that is being sent keeps its bytes */
 	}
 	next->prev = NULL;
 	__atomic_store_n(&log->start_offset, next->base, __ATOMIC_RELEASE);

@@ -200,6 +200,30 @@ static void test_retain_by_time_spares_the_active_segment(void **state)
 	logbox_verify_range(box, seglog_start_offset(box->log), 100, 100000);
 }
 
+/* An answer is being sent while its segment goes: its bytes stay as they are. */
+static void test_retain_leaves_chunks_that_are_being_sent(void **state)
+{
+	struct logbox *box = *state;
+	struct seglog_read read;
+
+	append(box, 100, &(struct logbox_spec){ .value_size = 3000 });
+	assert_int_equal(logbox_read(box, 0, 3000, INT64_MAX, &read), 0);
+	assert_non_null(read.slices[0].chunk->on_evict);
+	box->args.settings.retention_ms = 1000;
+	seglog_configure(box->log, &box->args.settings);
+	box->now_ms += 1001;
+	logbox_housekeep(box);
+	logbox_settle(box);
+	assert_true(seglog_start_offset(box->log) > 0);
+	/* Take all the memory there is, as appenders under pressure do. */
+	for (struct chunk *chunk; (chunk = chunk_take(box->chunks, CHUNK_SIZE_MIN)) != NULL;) {
+		assert_ptr_not_equal(chunk, read.slices[0].chunk);
+		memset(chunk->mem, 0xee, chunk->size);
+	}
+	assert_int_equal(logbox_verify(box, &read), 1);
+	seglog_read_release(&read);
+}
+
 static void test_retain_never_of_a_compacted_topic(void **state)
 {
 	struct logbox *box = *state;
@@ -324,6 +348,7 @@ int main(void)
 		TEST(test_retain_snapshot_bytes),
 		TEST(test_retain_by_size),
 		TEST(test_retain_by_time_spares_the_active_segment),
+		TEST(test_retain_leaves_chunks_that_are_being_sent),
 		TEST(test_retain_never_of_a_compacted_topic),
 		TEST(test_retain_waits_for_reads),
 		TEST(test_retain_checkpoint_waits_for_finished_segments),

@@ -24,6 +24,7 @@ struct uring {
 	uint32_t disk_in_flight;
 	uint32_t files_max;
 	uint32_t files_free_count;
+	bool has_buffers;
 	int files_free[]; /* [files_max] stack of free slots */
 };
 
@@ -151,7 +152,15 @@ void uring_close(struct uring *uring)
 
 int uring_buffers_register(struct uring *uring, const struct iovec *buffers, uint32_t count)
 {
-	return io_uring_register_buffers(&uring->ring, buffers, count);
+	int error = io_uring_register_buffers(&uring->ring, buffers, count);
+
+	uring->has_buffers = error == 0;
+	return error == -ENOMEM || error == -EPERM ? 0 : error;
+}
+
+bool uring_has_buffers(const struct uring *uring)
+{
+	return uring->has_buffers;
 }
 
 int uring_file_add(struct uring *uring, int fd)
@@ -206,7 +215,10 @@ int uring_write(struct uring *uring, int slot, uint16_t buffer, const void *byte
 
 	if (unlikely(entry == NULL))
 		return -EAGAIN;
-	io_uring_prep_write_fixed(entry, slot, bytes, size, pos, buffer);
+	if (likely(uring->has_buffers))
+		io_uring_prep_write_fixed(entry, slot, bytes, size, pos, buffer);
+	else
+		io_uring_prep_write(entry, slot, bytes, size, pos);
 	entry->flags |= IOSQE_FIXED_FILE;
 	set_disk_event(uring, entry, event);
 	return 0;
@@ -219,7 +231,10 @@ int uring_read(struct uring *uring, int fd, uint16_t buffer, void *bytes, uint32
 
 	if (unlikely(entry == NULL))
 		return -EAGAIN;
-	io_uring_prep_read_fixed(entry, fd, bytes, size, pos, buffer);
+	if (likely(uring->has_buffers))
+		io_uring_prep_read_fixed(entry, fd, bytes, size, pos, buffer);
+	else
+		io_uring_prep_read(entry, fd, bytes, size, pos);
 	set_disk_event(uring, entry, event);
 	return 0;
 }

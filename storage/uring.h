@@ -44,9 +44,17 @@ NODISCARD int uring_open(const struct uring_config *config, struct uring **ret_u
  */
 void uring_close(struct uring *uring);
 
-/** Register the memory that uring_write() and uring_read() use; index in `buffers` names it. */
+/**
+ * Register the memory that uring_write() and uring_read() use; index in `buffers` names it. Where the
+ * kernel does not let this user lock that much memory, the operations go without, a little slower.
+ *
+ * @return 0, also without (see uring_has_buffers()); -errno
+ */
 NODISCARD int uring_buffers_register(struct uring *uring, const struct iovec *buffers,
 				     uint32_t count);
+
+/** @return whether the buffers are registered */
+bool uring_has_buffers(const struct uring *uring);
 
 /**
  * Register an open file. The kernel holds a reference until uring_file_remove(), also past the death

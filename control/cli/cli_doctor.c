@@ -53,19 +53,25 @@ static bool read_line(const char *path, char *ret, size_t size)
 
 static void check_hugepages(struct report *report, const struct config *config)
 {
-	char text[64], found[128];
-	long long free_count = 0, wanted;
+	char text[64], found[128], remedy[192];
+	long long free_count = 0, all_count = 0, wanted;
+	bool is_writable = access("/dev/hugepages", W_OK) == 0;
 
 	if (read_line("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", text,
 		      sizeof(text)))
 		(void)sscanf(text, "%lld", &free_count);
+	if (read_line("/proc/sys/vm/nr_hugepages", text, sizeof(text)))
+		(void)sscanf(text, "%lld", &all_count);
 	wanted = config->cores * config->ring_size / (2 * 1024 * 1024) + 64;
 	(void)snprintf(found, sizeof(found),
-		       "%lld free pages of 2 MiB, %lld wanted for %lld core(s)", free_count, wanted,
-		       (long long)config->cores);
-	say(report, "hugepages", free_count >= wanted ? GOOD : WEAK, found,
-	    "sysctl vm.nr_hugepages=N and mount -t hugetlbfs none /dev/hugepages; "
-	    "without them the rings lie on tmpfs");
+		       "%lld free pages of 2 MiB, %lld wanted for %lld core(s)%s", free_count,
+		       wanted, (long long)config->cores,
+		       is_writable ? "" : "; /dev/hugepages is not this user's to write");
+	(void)snprintf(remedy, sizeof(remedy),
+		       "as root: sysctl vm.nr_hugepages=%lld; mount -t hugetlbfs -o uid=%d none "
+		       "/dev/hugepages; without them the rings lie on tmpfs",
+		       all_count + MAX(wanted - free_count, 0), (int)geteuid());
+	say(report, "hugepages", free_count >= wanted && is_writable ? GOOD : WEAK, found, remedy);
 }
 
 static void check_io_uring(struct report *report)

@@ -20,6 +20,7 @@
 #include "storage/datadir.h"
 #include "storage/partitions.h"
 #include "storage/shmcounters.h"
+#include "storage/uring.h"
 
 #include "dataplane/core/channel_server.h"
 #include "dataplane/core/core.h"
@@ -113,11 +114,21 @@ static int count_unclean_starts(const struct datadir *datadir, int32_t *ret_coun
 
 static int make_run_dir(const struct box *box)
 {
-	if (mkdir(box->config->run_dir, 0755) < 0 && errno != EEXIST) {
+	const char *path = box->config->run_dir;
+
+	if (mkdir(path, 0755) < 0 && errno != EEXIST) {
 		int error = -errno;
 
-		log_error("run.dir %s cannot be made: %s", box->config->run_dir, err_str(error));
+		log_error("run.dir %s cannot be made: %s: set run.dir to a folder on tmpfs that "
+			  "this user may make",
+			  path, err_str(error));
 		return error;
+	}
+	if (access(path, W_OK | X_OK) < 0) {
+		log_error("run.dir %s is another user's, who ran this box before: start it as "
+			  "that user, remove that folder, or set run.dir to another",
+			  path);
+		return ERR_CONFIG;
 	}
 	return 0;
 }
@@ -166,13 +177,13 @@ static int open_datadir(struct box *box, char *reterr_reason)
 static int open_data(struct box *box, struct snapshot **ret_snapshot)
 {
 	char reason[DATADIR_REASON_SIZE] = "";
-	int error = open_datadir(box, reason);
+	int error = make_run_dir(box);
 
-	if (error < 0) {
-		log_error("%s", reason);
+	if (error < 0)
 		return error;
-	}
-	error = make_run_dir(box);
+	error = open_datadir(box, reason);
+	if (error < 0)
+		log_error("%s", reason);
 	if (error == 0)
 		error = load_snapshot(box, ret_snapshot);
 	if (error == 0)
@@ -357,12 +368,16 @@ static int start_threads(struct box *box)
 				  "kernel.io_uring_disabled and the container's seccomp profile)",
 				  err_str(error));
 		else if (error == -ENOMEM)
-			log_error("the rings cannot be registered with io_uring: %s (raise the "
-				  "memlock limit, or run with CAP_IPC_LOCK)",
-				  err_str(error));
+			log_error("no memory for the io_uring of core %u: raise the memlock limit "
+				  "(ulimit -l; 8 MiB will do), or run with CAP_IPC_LOCK",
+				  i);
 		else if (error < 0)
 			log_error("core %u cannot be started: %s", i, err_str(error));
 	}
+	if (error == 0 && !uring_has_buffers(box->threads[0].core->uring))
+		log_warn("this user may not lock the rings in memory: disk writes cost a little "
+			 "more (raise the memlock limit, as with ulimit -l, or run with "
+			 "CAP_IPC_LOCK)");
 	return error;
 }
 

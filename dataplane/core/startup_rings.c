@@ -16,6 +16,9 @@
 #define RING_PREFIX "millrace-"
 #define RING_SUFFIX ".ring"
 
+#define HUGEPAGE_SIZE   (2 * 1024 * 1024)
+#define HUGEPAGES_SPARE 64 /* for packet buffers and the rings' heads */
+
 /* @return whether a writable hugetlbfs is mounted; the first one is as good as any */
 static bool find_hugetlbfs(char *ret_path, size_t size)
 {
@@ -49,6 +52,13 @@ void startup_rings_find(const struct config *config, struct startup_rings *ret_r
 	}
 	if (!find_hugetlbfs(dirs[0], STARTUP_PATH_MAX)) {
 		(void)snprintf(dirs[0], STARTUP_PATH_MAX, "%s", config->run_dir);
+		log_warn("no huge pages: no hugetlbfs that this user may write to is mounted, so "
+			 "the rings lie in %s (as root: sysctl vm.nr_hugepages=%lld; "
+			 "mount -t hugetlbfs -o uid=%d none /dev/hugepages)",
+			 config->run_dir,
+			 (long long)(config->cores * config->ring_size / HUGEPAGE_SIZE +
+				     HUGEPAGES_SPARE),
+			 (int)geteuid());
 		return;
 	}
 	(void)snprintf(dirs[1], STARTUP_PATH_MAX, "%s", config->run_dir);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/nic/nic_eal.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <rte_eal.h>
@@ -65,6 +66,23 @@ static int first_cpu(const cpu_set_t *set)
 	return 0;
 }
 
+/*
+ * The af_xdp driver brings libbpf and libxdp, which tell standard error about things that are as they
+ * should be (no bpffs, unknown ELF sections). What fails, the driver's caller says in its own words.
+ */
+static void silence(const char *library, const char *setter)
+{
+	void *handle = dlopen(library, RTLD_LAZY | RTLD_NOLOAD);
+	void *(*set_print)(void *print) = NULL;
+
+	if (handle == NULL)
+		return;
+	*(void **)&set_print = dlsym(handle, setter);
+	if (set_print != NULL)
+		(void)set_print(NULL);
+	(void)dlclose(handle);
+}
+
 int nic_eal_up(const char *pci, uint64_t memory_size, char *reterr, size_t reterr_size)
 {
 	uint64_t need = memory_size + EAL_OWN_SIZE;
@@ -109,6 +127,8 @@ int nic_eal_up(const char *pci, uint64_t memory_size, char *reterr, size_t reter
 			       rte_strerror(rte_errno), (unsigned long)(need / HUGEPAGE_SIZE + 1));
 		return rte_errno > 0 ? -rte_errno : -EIO;
 	}
+	silence("libbpf.so.1", "libbpf_set_print");
+	silence("libxdp.so.1", "libxdp_set_print");
 	/* EAL pinned this thread to its one CPU; the caller decides where it runs. */
 	(void)pthread_setaffinity_np(pthread_self(), sizeof(cpus), &cpus);
 	eal_state = is_huge ? EAL_UP_HUGE : EAL_UP_SMALL;

@@ -79,6 +79,8 @@ class Lab:
 
     def __exit__(self, *_):
         subprocess.run([self.up[0], "down", *self.arguments], check=False, stdout=subprocess.DEVNULL)
+        with contextlib.suppress(OSError):
+            os.unlink(f"/dev/shm/millrace-port-{self.interface}.lock")
 
     def prefix(self):
         return ["ip", "netns", "exec", self.namespace]
@@ -87,7 +89,8 @@ class Lab:
 class Box:
     """A running `millrace up`."""
 
-    def __init__(self, lab=None, settings=None, data=None, cores=1):
+    def __init__(self, lab=None, settings=None, data=None, cores=1, command=(MILLRACE,)):
+        self.command = command
         self.own_data = data is None
         self.data = data or tempfile.mkdtemp(prefix="millrace-test-", dir="/var/tmp")
         os.chmod(self.data, 0o755)
@@ -105,7 +108,11 @@ class Box:
         self.process = None
 
     def __enter__(self):
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__(*sys.exc_info())
+            raise
         return self
 
     def __exit__(self, kind, *_):
@@ -116,7 +123,13 @@ class Box:
         os.unlink(self.log)
         if self.own_data:
             self.remove_rings()
+            shutil.rmtree(self.run_dir(), ignore_errors=True)
             shutil.rmtree(self.data, ignore_errors=True)
+
+    def run_dir(self):
+        out = subprocess.run([MILLRACE, "config", *self.arguments()], capture_output=True,
+                             text=True, check=True).stdout
+        return next(line[8:] for line in out.splitlines() if line.startswith("run.dir="))
 
     def remove_rings(self):
         """What a box that did not stop cleanly leaves; its pages are the next test's."""
@@ -133,7 +146,7 @@ class Box:
 
     def start(self, wait=True):
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([MILLRACE, "up", *self.arguments()], stdout=log,
+            self.process = subprocess.Popen([*self.command, "up", *self.arguments()], stdout=log,
                                             stderr=log)
         if wait:
             self.wait_ready()

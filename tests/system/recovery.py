@@ -104,16 +104,11 @@ class Recovery:
         self.box.process.wait()
         wait_until(lambda: not any(os.path.exists(f"/proc/{pid}/exe") for pid in victims), 20,
                    "the processes are gone")
-        for folder in ("/dev/hugepages", self.run_dir()):
+        for folder in ("/dev/hugepages", self.box.run_dir()):
             for path in glob.glob(os.path.join(folder, "*.ring")):
                 os.unlink(path)
         self.box.start()
         need(read(server, "t.power") == sent, "acknowledged records differ after loss of the rings")
-
-    def run_dir(self):
-        out = subprocess.run([MILLRACE, "config", *self.box.arguments()], capture_output=True,
-                             text=True, check=True).stdout
-        return next(line[8:] for line in out.splitlines() if line.startswith("run.dir="))
 
     def damage_below_the_checkpoint(self):
         """A flipped byte in durable data: that partition goes offline and says so, others serve."""

@@ -6,6 +6,7 @@
  * whole boxes in this process, on the kernel-socket transport.
  */
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,7 +141,7 @@ static void test_startup_waits_for_the_lock_of_a_killed_process(void **state)
 		fd = open(path, O_RDWR | O_CLOEXEC);
 		if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 || write(ready[1], "r", 1) != 1)
 			_exit(1);
-		(void)usleep(300000);
+		(void)poll(NULL, 0, 300);
 		_exit(0);
 	}
 	(void)close(ready[1]);

@@ -12,6 +12,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -138,6 +139,58 @@ static void test_uring_writes_syncs_and_reads(void **state)
 	assert_int_equal(uring_fsync(bench->uring, slot, &waiter->event), 0);
 	wait_for(bench, waiter, 5);
 	assert_int_equal(waiter->result, -EBADF);
+}
+
+/* The child's side: an ordinary user who may lock the ring and little more. @return what went wrong; 0 */
+static int write_without_buffers(const struct bench *bench)
+{
+	const struct uring_config config = { .entries = 16, .files_max = 4 };
+	const struct rlimit limit = { .rlim_cur = MEMORY_SIZE / 4, .rlim_max = MEMORY_SIZE / 4 };
+	struct iovec buffer = { .iov_base = bench->memory, .iov_len = MEMORY_SIZE };
+	struct waiter waiter = { .event.fn = on_done };
+	struct uring *uring;
+	int slot;
+
+	if (setrlimit(RLIMIT_MEMLOCK, &limit) != 0 || setresuid(65533, 65533, 65533) != 0)
+		return 1;
+	if (uring_open(&config, &uring) != 0 || uring_buffers_register(uring, &buffer, 1) != 0)
+		return 2;
+	if (uring_has_buffers(uring))
+		return 3;
+	memset(bench->memory, 'w', BLOCK);
+	slot = uring_file_add(uring, bench->fd);
+	if (slot < 0 || uring_write(uring, slot, 0, bench->memory, BLOCK, 0, &waiter.event) != 0)
+		return 4;
+	while (waiter.runs == 0)
+		(void)uring_wait(uring, NS_PER_S);
+	if (waiter.result != (int32_t)BLOCK ||
+	    uring_read(uring, bench->fd, 0, bench->memory + BLOCK, BLOCK, 0, &waiter.event) != 0)
+		return 5;
+	while (waiter.runs == 1)
+		(void)uring_wait(uring, NS_PER_S);
+	if (waiter.result != (int32_t)BLOCK ||
+	    memcmp(bench->memory, bench->memory + BLOCK, BLOCK) != 0)
+		return 6;
+	uring_close(uring);
+	return 0;
+}
+
+static void test_uring_works_for_a_user_who_may_not_lock_memory(void **state)
+{
+	struct bench *bench = *state;
+	pid_t pid;
+	int status;
+
+	if (geteuid() != 0)
+		skip();
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0)
+		_exit(write_without_buffers(bench));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	assert_true(uring_has_buffers(bench->uring));
 }
 
 static void test_uring_takes_more_operations_than_entries(void **state)
@@ -341,6 +394,7 @@ int main(void)
 #define ROW(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		ROW(test_uring_writes_syncs_and_reads),
+		ROW(test_uring_works_for_a_user_who_may_not_lock_memory),
 		ROW(test_uring_takes_more_operations_than_entries),
 		ROW(test_uring_poll_finds_readiness_and_cancels),
 		ROW(test_uring_wait_ends_by_time_and_signal),

@@ -67,6 +67,12 @@ int uring_buffers_register(struct uring *uring, const struct iovec *buffers, uin
 	return 0;
 }
 
+bool uring_has_buffers(const struct uring *uring)
+{
+	(void)uring;
+	return true;
+}
+
 int uring_file_add(struct uring *uring, int fd)
 {
 	for (uint32_t i = 0; i < uring->files_max; i++) {

@@ -196,16 +196,35 @@ static bool is_expired(const struct segment *segment, int64_t retention_ms, int6
 	return retention_ms >= 0 && now_ms - newest > retention_ms;
 }
 
+/*
+ * The first segment that stays takes batches, and has only records that are due: it is rolled so that
+ * they can go, as Kafka does it, or a log that nobody writes to would keep its last records for ever.
+ */
+static bool roll_expired(struct seglog *log, const struct segment *segment, int64_t retention_ms,
+			 int64_t now_ms)
+{
+	uint32_t size = __atomic_load_n(&segment->size, __ATOMIC_ACQUIRE);
+
+	if (__atomic_load_n(&segment->is_rolled, __ATOMIC_ACQUIRE) || size == 0 ||
+	    __atomic_load_n(&segment->durable, __ATOMIC_ACQUIRE) != size ||
+	    !is_expired(segment, retention_ms, now_ms))
+		return false;
+	__atomic_store_n(&log->roll_offset, __atomic_load_n(&segment->end_offset, __ATOMIC_ACQUIRE),
+			 __ATOMIC_RELEASE);
+	return true;
+}
+
 /* @return whether the log's start should move, which is the core's to do */
 static bool retain(struct seglog *log, int64_t now_ms)
 {
 	int64_t retention_ms = __atomic_load_n(&log->retention_ms, __ATOMIC_RELAXED);
 	int64_t retention_size = __atomic_load_n(&log->retention_size, __ATOMIC_RELAXED);
 	int64_t size = __atomic_load_n(&log->total_size, __ATOMIC_ACQUIRE);
+	struct segment *segment = __atomic_load_n(&log->first, __ATOMIC_ACQUIRE);
+	bool has_work = false;
 	int64_t start = 0;
 
-	for (struct segment *segment = __atomic_load_n(&log->first, __ATOMIC_ACQUIRE);
-	     segment != NULL && segment->is_finished;
+	for (; segment != NULL && segment->is_finished;
 	     segment = __atomic_load_n(&segment->next, __ATOMIC_ACQUIRE)) {
 		bool is_over = retention_size >= 0 && size - segment->size >= retention_size;
 
@@ -214,8 +233,10 @@ static bool retain(struct seglog *log, int64_t now_ms)
 		size -= segment->size;
 		start = segment->end_offset;
 	}
+	if (segment != NULL)
+		has_work = roll_expired(log, segment, retention_ms, now_ms);
 	if (start <= __atomic_load_n(&log->start_offset, __ATOMIC_ACQUIRE))
-		return false;
+		return has_work;
 	__atomic_store_n(&log->retain_offset, start, __ATOMIC_RELEASE);
 	return true;
 }

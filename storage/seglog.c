@@ -141,21 +141,6 @@ static void clean_tail(struct seglog *log)
 	log->is_tail_clean = true;
 }
 
-void seglog_sync(struct seglog *log)
-{
-	int64_t retain = __atomic_load_n(&log->retain_offset, __ATOMIC_ACQUIRE);
-
-	if (retain > log->start_offset) {
-		while (log->first != log->tail && log->first->end_offset <= retain)
-			drop_first(log);
-		seglog_publish(log);
-	}
-	if (__atomic_load_n(&log->is_idle, __ATOMIC_ACQUIRE)) {
-		__atomic_store_n(&log->is_idle, false, __ATOMIC_RELEASE);
-		clean_tail(log);
-	}
-}
-
 /* ---- reservation ---- */
 
 static bool must_roll(const struct seglog *log, uint32_t size, int64_t now_ms)
@@ -195,6 +180,32 @@ static int roll(struct seglog *log)
 	log->is_tail_clean = false;
 	counters_inc(log->core->counters, COUNTER_SEGLOG_ROLLS);
 	return 0;
+}
+
+/* The tail was due as a whole when the housekeeper looked; an append since then keeps it. */
+static void roll_when_due(struct seglog *log)
+{
+	int64_t end = __atomic_exchange_n(&log->roll_offset, 0, __ATOMIC_ACQ_REL);
+
+	if (end == log->next_offset && log->tail->size > 0 && log->reserved == 0 && log->error == 0)
+		(void)roll(log); /* without a spare: the next round asks again */
+}
+
+void seglog_sync(struct seglog *log)
+{
+	int64_t retain = __atomic_load_n(&log->retain_offset, __ATOMIC_ACQUIRE);
+
+	if (retain > log->start_offset) {
+		while (log->first != log->tail && log->first->end_offset <= retain)
+			drop_first(log);
+		seglog_publish(log);
+	}
+	if (__atomic_load_n(&log->roll_offset, __ATOMIC_ACQUIRE) != 0)
+		roll_when_due(log);
+	if (__atomic_load_n(&log->is_idle, __ATOMIC_ACQUIRE)) {
+		__atomic_store_n(&log->is_idle, false, __ATOMIC_RELEASE);
+		clean_tail(log);
+	}
 }
 
 static uint32_t next_chunk_size(struct seglog *log, int64_t now_ms)

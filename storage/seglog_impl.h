@@ -136,6 +136,7 @@ struct seglog {
 	int prepare_error;      /* atomic: housekeeper; -ENOSPC and kin */
 	uint32_t ahead;         /* atomic: housekeeper; space to keep prepared */
 	int64_t retain_offset;  /* atomic: housekeeper; the start should move up to here */
+	int64_t roll_offset;    /* atomic: housekeeper; roll when the log still ends here; 0: no */
 	struct segment *doomed; /* atomic: core > housekeeper, linked by doomed_next */
 	int64_t append_ms;      /* atomic: core; wall clock of the last append */
 	bool is_idle;           /* atomic: housekeeper; no append for a while */

@@ -183,7 +183,68 @@ static void test_retain_by_size(void **state)
 	logbox_verify_range(box, start, 300, 100000);
 }
 
-static void test_retain_by_time_spares_the_active_segment(void **state)
+/* Two things that a log has to do when nobody writes, reads or flushes. */
+static void test_retain_idle_log_loses_its_last_records(void **state)
+{
+	struct logbox *box = *state;
+
+	append(box, 10, &(struct logbox_spec){ .value_size = 3000 });
+	box->args.settings.retention_ms = 1000;
+	seglog_configure(box->log, &box->args.settings);
+	box->now_ms += 1001;
+	for (int i = 0; i < 6; i++) {
+		/* The housekeeper's periodic round: the core flushes when told so, and only then. */
+		box->wants_housekeep = false;
+		if (seglog_housekeep(box->log, box->now_ms))
+			(void)seglog_flush(box->log);
+		(void)uring_wait(box->uring, NS_PER_MS);
+	}
+	assert_int_equal(seglog_start_offset(box->log), 10);
+	assert_int_equal(seglog_next_offset(box->log), 10);
+	assert_ptr_equal(box->log->first, box->log->tail);
+	assert_int_equal(chunk_pool_available(box->chunks), chunk_pool_size(box->chunks));
+	assert_int_equal(logbox_append(box, &(struct logbox_spec){ 0 }), 10);
+	logbox_settle(box);
+	logbox_verify_range(box, 10, 11, 100000);
+	assert_int_equal(logbox_close(box), 0);
+	assert_int_equal(logbox_open(box, true, 11), 0);
+	uring_fake_set_auto(box->uring, true);
+	assert_int_equal(seglog_start_offset(box->log), 10);
+	logbox_verify_range(box, 10, 11, 100000);
+}
+
+static void test_retain_idle_log_gives_its_last_chunk_back(void **state)
+{
+	struct logbox *box = *state;
+
+	append(box, 3, &(struct logbox_spec){ 0 });
+	assert_true(chunk_pool_available(box->chunks) < chunk_pool_size(box->chunks));
+	assert_false(seglog_housekeep(box->log, box->now_ms));
+	box->now_ms += 6000;
+	assert_true(seglog_housekeep(box->log, box->now_ms));
+	(void)seglog_flush(box->log);
+	assert_int_equal(chunk_pool_available(box->chunks), chunk_pool_size(box->chunks));
+	assert_false(seglog_housekeep(box->log, box->now_ms)); /* once */
+}
+
+/* A record that comes when the roll is asked for is in the next segment, and stays. */
+static void test_retain_expired_tail_goes_without_the_new_record(void **state)
+{
+	struct logbox *box = *state;
+
+	append(box, 10, &(struct logbox_spec){ .value_size = 3000 });
+	box->args.settings.retention_ms = 1000;
+	seglog_configure(box->log, &box->args.settings);
+	box->now_ms += 1001;
+	assert_true(seglog_housekeep(box->log, box->now_ms));
+	append(box, 1, &(struct logbox_spec){ 0 });
+	logbox_housekeep(box);
+	logbox_settle(box);
+	assert_int_equal(seglog_start_offset(box->log), 10);
+	logbox_verify_range(box, 10, 11, 100000);
+}
+
+static void test_retain_by_time_spares_a_tail_with_newer_records(void **state)
 {
 	struct logbox *box = *state;
 
@@ -193,11 +254,12 @@ static void test_retain_by_time_spares_the_active_segment(void **state)
 	logbox_housekeep(box);
 	assert_int_equal(seglog_start_offset(box->log), 0);
 	box->now_ms += 1001;
+	append(box, 1, &(struct logbox_spec){ .value_size = 3000 });
 	logbox_housekeep(box);
 	assert_int_equal(seglog_start_offset(box->log), box->log->tail->base);
 	assert_ptr_equal(box->log->first, box->log->tail);
 	logbox_settle(box);
-	logbox_verify_range(box, seglog_start_offset(box->log), 100, 100000);
+	logbox_verify_range(box, seglog_start_offset(box->log), 101, 100000);
 }
 
 /* An answer is being sent while its segment goes: its bytes stay as they are. */
@@ -347,7 +409,10 @@ int main(void)
 		TEST(test_retain_clean_close_is_kafkas),
 		TEST(test_retain_snapshot_bytes),
 		TEST(test_retain_by_size),
-		TEST(test_retain_by_time_spares_the_active_segment),
+		TEST(test_retain_idle_log_loses_its_last_records),
+		TEST(test_retain_idle_log_gives_its_last_chunk_back),
+		TEST(test_retain_expired_tail_goes_without_the_new_record),
+		TEST(test_retain_by_time_spares_a_tail_with_newer_records),
 		TEST(test_retain_leaves_chunks_that_are_being_sent),
 		TEST(test_retain_never_of_a_compacted_topic),
 		TEST(test_retain_waits_for_reads),

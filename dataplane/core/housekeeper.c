@@ -227,8 +227,10 @@ int housekeeper_new(const struct housekeeper_args *args, struct housekeeper **re
 	int error;
 
 	CHECK(args->core_count <= COUNTERS_CORES_MAX);
-	if (housekeeper == NULL)
+	if (housekeeper == NULL) {
+		snapshot_free(args->initial);
 		return -ENOMEM;
+	}
 	housekeeper->args = *args;
 	list_init(&housekeeper->snapshots);
 	mesh_join(args->mesh, args->core_count, housekeeper);
@@ -243,6 +245,7 @@ int housekeeper_new(const struct housekeeper_args *args, struct housekeeper **re
 			 err_str(error));
 	housekeeper->topics = topics_new(NULL, args->initial, args->core_count);
 	if (housekeeper->topics == NULL) {
+		snapshot_free(args->initial);
 		checkpoint_free(housekeeper->recovery);
 		free(housekeeper);
 		return -ENOMEM;
@@ -323,6 +326,14 @@ int housekeeper_close_logs(struct housekeeper *housekeeper)
 	/* Closing publishes nothing new: the checkpoint before it names every offset already. */
 	housekeeper_logs_end(housekeeper, false);
 	return housekeeper->error != 0 ? housekeeper->error : error;
+}
+
+int housekeeper_abandon(struct housekeeper *housekeeper)
+{
+	for (uint32_t i = 0; i < housekeeper->open.count; i++)
+		housekeeper->open.items[i]->is_swept = true;
+	housekeeper_logs_end(housekeeper, false);
+	return housekeeper->error;
 }
 
 void housekeeper_free(struct housekeeper *housekeeper)

@@ -53,6 +53,13 @@ void housekeeper_run(struct housekeeper *housekeeper, const volatile sig_atomic_
 /** Cores still run: detach every log, close it, write the last checkpoints. @return 0; -errno */
 NODISCARD int housekeeper_close_logs(struct housekeeper *housekeeper);
 
+/**
+ * The start failed: close the logs, which no core ever had.
+ *
+ * @return 0; the first failure: the next start has to recover
+ */
+NODISCARD int housekeeper_abandon(struct housekeeper *housekeeper);
+
 /** Cores no longer run. NULL is accepted. */
 void housekeeper_free(struct housekeeper *housekeeper);
 

@@ -477,6 +477,21 @@ static void remove_run_files(const struct box *box)
 	}
 }
 
+/*
+ * A start that failed has appended nothing: what was clean before it still is, so that a port in use
+ * does not cost a recovery, nor raise the leader epochs.
+ */
+static void undo_start(struct box *box)
+{
+	const struct datadir *datadir = box->datadir;
+	int error = box->housekeeper != NULL ? housekeeper_abandon(box->housekeeper) : 0;
+
+	if (error == 0 && datadir != NULL && (datadir->was_clean || datadir->is_new))
+		error = datadir_mark_clean(datadir);
+	if (error < 0)
+		log_warn("the next start recovers: %s", err_str(error));
+}
+
 enum startup_code startup_close(struct box *box)
 {
 	bool is_clean;
@@ -496,6 +511,8 @@ enum startup_code startup_close(struct box *box)
 	}
 	if (is_clean && datadir_mark_clean(box->datadir) < 0)
 		is_clean = false;
+	if (!box->is_serving)
+		undo_start(box);
 	housekeeper_free(box->housekeeper);
 	channel_server_close(box->server);
 	producerids_close();

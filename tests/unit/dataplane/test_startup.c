@@ -197,6 +197,36 @@ static void test_startup_refuses_a_port_in_use(void **state)
 	place_close(&two);
 }
 
+/* Nothing was appended by a start that failed: no recovery, no raised epochs. */
+static void test_startup_failed_start_leaves_a_clean_stop_clean(void **state)
+{
+	struct place one, two;
+	struct box *box, *second;
+	int64_t port;
+
+	(void)state;
+	place_open(&one);
+	place_open(&two);
+	put_snapshot(&two);
+	port = two.config.port = one.config.port + 100;
+	assert_int_equal(startup_open(&two.config, &second), STARTUP_OK);
+	assert_int_equal(startup_close(second), STARTUP_OK);
+	assert_int_equal(startup_open(&one.config, &box), STARTUP_OK);
+	two.config.port = one.config.port;
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(startup_open(&two.config, &second), STARTUP_FAILED);
+		assert_true(exists(two.data, "log/.kafka_cleanshutdown"));
+	}
+	two.config.port = port;
+	assert_int_equal(startup_open(&two.config, &second), STARTUP_OK);
+	assert_int_equal(epoch_of(&two), 4);
+	assert_false(exists(two.data, "log/.kafka_cleanshutdown"));
+	assert_int_equal(startup_close(second), STARTUP_OK);
+	assert_int_equal(startup_close(box), STARTUP_OK);
+	place_close(&one);
+	place_close(&two);
+}
+
 static void test_startup_cpus_parse_is_strict(void **state)
 {
 	static const char *const bad[] = {
@@ -220,6 +250,7 @@ int main(void)
 		cmocka_unit_test(test_startup_waits_for_the_lock_of_a_killed_process),
 		cmocka_unit_test(test_startup_raises_epochs_after_an_unclean_stop_only),
 		cmocka_unit_test(test_startup_refuses_a_port_in_use),
+		cmocka_unit_test(test_startup_failed_start_leaves_a_clean_stop_clean),
 		cmocka_unit_test(test_startup_cpus_parse_is_strict),
 	};
 

@@ -539,7 +539,13 @@ static int open_metadata(struct control *control)
 	int error = meta_open(control->config, clock_wall_ms(), &control->meta);
 
 	if (error != 0) {
-		log_error("metadata in %s/metadata: %s", control->config->data_dir, err_str(error));
+		log_error("metadata in %s/metadata: %s%s", control->config->data_dir,
+			  err_str(error),
+			  error == -EACCES
+				  ? ": the user whom control runs as (the setting user) may not "
+				    "enter it; give it leave, as with chmod o+x on the folders "
+				    "above, or start with --set user=root"
+				  : "");
 		return error;
 	}
 	control->admin = (struct admin){ control->meta, control->config, on_deleted, control };

@@ -165,7 +165,10 @@ static int open_folders(struct datadir *datadir, const char *path, char *reterr_
 		return fail(reterr_reason, -ENAMETOOLONG, "the data directory's path is too long");
 	error = open_folder(AT_FDCWD, path, 0750, &datadir->dir_fd);
 	if (error != 0)
-		return fail(reterr_reason, error, "%s cannot be opened: %s", path, err_str(error));
+		return fail(reterr_reason, error,
+			    "%s cannot be opened: %s: set data.dir to a folder that this user may "
+			    "make and write",
+			    path, err_str(error));
 	error = open_folder(datadir->dir_fd, "log", 0750, &datadir->log_fd);
 	if (error == 0 && fsync(datadir->dir_fd) != 0)
 		error = -errno;

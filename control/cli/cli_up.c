@@ -33,6 +33,7 @@ struct child {
 	int64_t started_ns;
 	int64_t restart_ns; /* when to start it again; 0: not waiting */
 	int64_t delay_ns;   /* of the next restart */
+	bool has_served;    /* it was ready once */
 };
 
 enum { DATAPLANE, CONTROL, CHILD_COUNT };
@@ -140,6 +141,9 @@ static int reap(bool is_stopping)
 			if (WIFEXITED(status) &&
 			    (WEXITSTATUS(status) == 2 || WEXITSTATUS(status) == 3))
 				return WEXITSTATUS(status) == 2 ? CLI_USAGE : CLI_FAILED;
+			/* Nor will what keeps the first start from serving; it has said what. */
+			if (WIFEXITED(status) && child->ready != NULL && !child->has_served)
+				return CLI_FAILED;
 			if (now_ns - child->started_ns > STEADY_NS)
 				child->delay_ns = RESTART_DELAY_MIN_NS;
 			describe_exit(child, status, child->delay_ns);
@@ -230,7 +234,7 @@ static int supervise(struct cli *cli, const sigset_t *wanted)
 				start_child(&children[i], cli);
 		}
 		if (!said_ready && is_ready(&children[DATAPLANE], cli)) {
-			said_ready = true;
+			said_ready = children[DATAPLANE].has_served = true;
 			start_child(&children[CONTROL], cli);
 			log_info("kafka at port %lld, page at http://%s:%lld/",
 				 (long long)cli->config.port, cli->config.http_address,

@@ -315,8 +315,8 @@ static int load_some(struct coordinator *coordinator)
 		got = segreader_open(coordinator->log_dir, coordinator->table, &topic->id,
 				     coordinator->loading, -2, &coordinator->reader);
 	if (got != 0) {
-		/* Usually the dataplane has not taken the topic up yet. */
-		if (coordinator->load_error != got)
+		/* What is unknown is not taken up by the dataplane yet: that is no news. */
+		if (coordinator->load_error != got && got != ERR_UNKNOWN)
 			log_info(OFFSETS_TOPIC "-%u is not readable yet: %s", coordinator->loading,
 				 err_str(got));
 		coordinator->load_error = got;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <dirent.h>
 #include <errno.h>
+#include <linux/magic.h>
 #include <mntent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -195,6 +197,23 @@ static int open_in(const struct startup_rings *rings, const char *dir, uint64_t 
 	return 0;
 }
 
+/* The kernel cannot pin a disk's page cache for io_uring, and says "Bad address" for it. */
+static bool is_memory(const char *dir)
+{
+	struct statfs fs;
+
+	if (statfs(dir, &fs) < 0) {
+		log_error("ring.dir %s: %s", dir, err_str(-errno));
+		return false;
+	}
+	if (fs.f_type == HUGETLBFS_MAGIC || fs.f_type == TMPFS_MAGIC)
+		return true;
+	log_error("%s is a folder on a disk, and rings have to lie in memory: set ring.dir to a "
+		  "mounted hugetlbfs, or to a tmpfs like /dev/shm",
+		  dir);
+	return false;
+}
+
 int startup_rings_open(const struct startup_rings *rings, uint64_t size, uint32_t count,
 		       struct chunk_pool **ret_pools)
 {
@@ -204,15 +223,20 @@ int startup_rings_open(const struct startup_rings *rings, uint64_t size, uint32_
 	for (size_t i = 0; i < ARRAY_COUNT(rings->dirs); i++)
 		(void)each_ring(rings, rings->dirs[i], remove_ring, NULL);
 	for (size_t i = 0; i < ARRAY_COUNT(rings->dirs) && rings->dirs[i][0] != '\0'; i++) {
+		if (!is_memory(rings->dirs[i])) {
+			error = ERR_CONFIG;
+			continue;
+		}
 		error = open_in(rings, rings->dirs[i], size, count, ret_pools);
 		if (error == 0) {
 			log_info("rings: %u of %llu MiB in %s", count,
 				 (unsigned long long)(size >> 20), rings->dirs[i]);
 			return 0;
 		}
-		log_warn("rings of %llu MiB for %u cores cannot be made in %s: %s "
-			 "(reserve huge pages with vm.nr_hugepages, or set ring.dir, ring.size)",
-			 (unsigned long long)(size >> 20), count, rings->dirs[i], err_str(error));
+		log_warn("%u ring(s) of %llu MiB cannot be made in %s: %s "
+			 "(reserve huge pages with sysctl vm.nr_hugepages, or set ring.dir, "
+			 "ring.size)",
+			 count, (unsigned long long)(size >> 20), rings->dirs[i], err_str(error));
 	}
 	return error;
 }

@@ -4,9 +4,11 @@ back; and the command line and the API say what is there."""
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -98,6 +100,17 @@ class Control:
         doctor = json.loads(box.cli("doctor", "--json", "--data", box.data).stdout)
         need({"io_uring", "hugepages", "AF_XDP"} <= {c["check"] for c in doctor}, doctor)
 
+    def a_taken_port_ends_the_start(self):
+        """What keeps the first start from serving is said once: no restarts without end."""
+        with tempfile.TemporaryDirectory(dir="/var/tmp") as data:
+            other = Box(data=data, settings={"port": self.box.port, "ring.size": 16 << 20})
+            result = subprocess.run([MILLRACE, "up", *other.arguments()], capture_output=True, text=True,
+                                    timeout=30, check=False)
+            need(result.returncode == 1, result)
+            need("Address already in use" in result.stderr and "`port`" in result.stderr, result.stderr)
+            shutil.rmtree(other.run_dir(), ignore_errors=True)
+        need(self.box.get("/health")["dataplane"], "the first box suffered")
+
     def metrics_are_prometheus_text(self):
         from box import _opener
         with _opener.open(f"http://127.0.0.1:{self.box.http}/metrics", timeout=10) as reply:
@@ -130,7 +143,8 @@ def main():
         control = Control(box)
         for name in ("topic_created_without_asking", "data_path_goes_on_without_control",
                      "group_resumes_after_control_died", "offsets_survive_a_restart_of_everything",
-                     "command_line", "metrics_are_prometheus_text", "page_in_a_browser"):
+                     "command_line", "a_taken_port_ends_the_start", "metrics_are_prometheus_text",
+                     "page_in_a_browser"):
             checks.run(name, getattr(control, name))
     return checks.end()
 

@@ -98,15 +98,10 @@ class PlainUser:
     def a_data_directory_of_another_user(self):
         with tempfile.TemporaryDirectory(prefix="millrace-root-", dir="/var/tmp") as other:
             box = self.box(**{"data.dir": os.path.join(other, "data")})
-            process = subprocess.Popen([*as_user(self.millrace), "up", *box.arguments()],
-                                       stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-            try:
-                line = process.stderr.readline() + process.stderr.readline()
-                need("Permission denied" in line and "data" in line, line)
-            finally:
-                process.terminate()
-                process.wait(20)
-                process.stderr.close()
+            result = subprocess.run([*as_user(self.millrace), "up", *box.arguments()],
+                                    capture_output=True, text=True, timeout=20, check=False)
+            need(result.returncode == 1 and "Permission denied" in result.stderr, result)
+            need("set data.dir" in result.stderr, result.stderr)
             shutil.rmtree(box.run_dir(), ignore_errors=True)
 
     def doctor(self):

@@ -227,6 +227,22 @@ static void test_startup_failed_start_leaves_a_clean_stop_clean(void **state)
 	place_close(&two);
 }
 
+/* "Bad address" would be all that io_uring says about such memory. */
+static void test_startup_refuses_a_ring_dir_on_disk(void **state)
+{
+	struct place place;
+	struct box *box;
+
+	(void)state;
+	place_open(&place);
+	(void)snprintf(place.config.ring_dir, sizeof(place.config.ring_dir), "/proc");
+	assert_int_equal(startup_open(&place.config, &box), STARTUP_USAGE);
+	(void)snprintf(place.config.ring_dir, sizeof(place.config.ring_dir), "%s/none", place.run);
+	assert_int_equal(startup_open(&place.config, &box), STARTUP_USAGE);
+	assert_true(exists(place.data, "log/.kafka_cleanshutdown"));
+	place_close(&place);
+}
+
 static void test_startup_cpus_parse_is_strict(void **state)
 {
 	static const char *const bad[] = {
@@ -251,6 +267,7 @@ int main(void)
 		cmocka_unit_test(test_startup_raises_epochs_after_an_unclean_stop_only),
 		cmocka_unit_test(test_startup_refuses_a_port_in_use),
 		cmocka_unit_test(test_startup_failed_start_leaves_a_clean_stop_clean),
+		cmocka_unit_test(test_startup_refuses_a_ring_dir_on_disk),
 		cmocka_unit_test(test_startup_cpus_parse_is_strict),
 	};
 

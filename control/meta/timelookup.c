@@ -58,7 +58,7 @@ enum kafka_err timelookup_find(const char *log_dir, const struct partitions *tab
 	struct timelookup_result result = { -1, -1, -1 };
 	struct timelookup_result none = result;
 	int64_t newest = -1;
-	int64_t read = 0;
+	int64_t read = 0, next = -1;
 	const uint8_t *bytes;
 	struct batch batch;
 	int got = segreader_open(log_dir, table, topic_id, partition, -2, &reader);
@@ -70,6 +70,7 @@ enum kafka_err timelookup_find(const char *log_dir, const struct partitions *tab
 		if (got <= 0)
 			break;
 		read += batch.size;
+		next = batch_last_offset(&batch) + 1;
 		if (timestamp != TIMELOOKUP_MAX_TIMESTAMP) {
 			if (look_at(&batch, bytes, timestamp, &result))
 				break;
@@ -81,6 +82,9 @@ enum kafka_err timelookup_find(const char *log_dir, const struct partitions *tab
 	}
 	if (got < 0)
 		return kafka_error(got);
+	/* Not all was looked at: what was not may hold the record, so reading begins there. */
+	if (got > 0 && result.offset < 0)
+		result.offset = next;
 	*ret_result = result;
 	return KAFKA_NONE;
 }

@@ -5,7 +5,8 @@
  * find the offset.
  *
  * Uncompressed batches are answered to the record, compressed ones to the batch: its first offset,
- * which is never behind the record asked for, so nobody misses a record.
+ * which is never behind the record asked for, so nobody misses a record. For the same reason a search
+ * that ends at its limit is answered with the offset it came to.
  *
  * Context: the event loop's thread; reads TIMELOOKUP_READ_MAX bytes at most for a partition.
  */

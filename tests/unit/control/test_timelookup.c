@@ -147,6 +147,19 @@ static void test_timelookup_latest_record(void **state)
 	assert_int_equal(timestamp, 2002);
 }
 
+/* "None" would send the client to the log's end, past the records it asked for. */
+static void test_timelookup_limit_loses_no_record(void **state)
+{
+	struct uuid id = { { 1 } };
+	struct timelookup_result result;
+
+	(void)state;
+	for (int i = 0; i < 3; i++) /* the third crosses the limit */
+		bytes_store_u32(batches[i] + 8, INT32_MAX - 4096);
+	assert_int_equal(timelookup_find("", NULL, &id, 0, 1032, &result), KAFKA_NONE);
+	assert_int_equal(result.offset, 9);
+}
+
 static void test_timelookup_errors(void **state)
 {
 	struct uuid id = { { 1 } };
@@ -166,6 +179,7 @@ int main(void)
 		cmocka_unit_test_setup(test_timelookup_plain_batches, setup),
 		cmocka_unit_test_setup(test_timelookup_compressed_batch_starts_early, setup),
 		cmocka_unit_test_setup(test_timelookup_latest_record, setup),
+		cmocka_unit_test_setup(test_timelookup_limit_loses_no_record, setup),
 		cmocka_unit_test_setup(test_timelookup_errors, setup),
 	};
 

@@ -64,7 +64,8 @@ def produce_v3(batch, topic=b"t.honest", partition=0):
 
 def batch(records=b"\x10\x00\x00\x00\x01\x02x\x00", crc=None, magic=2, count=1):
     """One uncompressed batch of one record with a right checksum unless told otherwise."""
-    tail = struct.pack(">hiqqqhii", 0, count - 1, 0, 0, -1, -1, -1, count) + records
+    now = int(time.time() * 1000)  # what is from 1970 goes to retention at once
+    tail = struct.pack(">hiqqqhii", 0, count - 1, now, now, -1, -1, -1, count) + records
     value = crc32c(tail) if crc is None else crc
     return struct.pack(">qiibI", 0, 9 + len(tail), -1, magic, value) + tail
 

@@ -82,6 +82,11 @@ class Lab:
         with contextlib.suppress(OSError):
             os.unlink(f"/dev/shm/millrace-port-{self.interface}.lock")
 
+    def set_queues(self, queues):
+        """Make it anew with so many queues: each core has one, and packets of others are nobody's."""
+        self.up[-1] = str(queues)
+        subprocess.run(self.up, check=True, stdout=subprocess.DEVNULL)
+
     def prefix(self):
         return ["ip", "netns", "exec", self.namespace]
 

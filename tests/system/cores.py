@@ -301,12 +301,18 @@ def kill_under_load(box, sides):
         print(f"  {topic}: {count} acknowledged, all there once", flush=True)
 
 
+def set_cores(box, cores):
+    box.settings["cores"] = cores
+    if box.lab:
+        box.lab.set_queues(cores)
+
+
 def other_core_counts(box, sides, topics):
     """A clean stop, then one core, then two: the same records, and new ones are taken."""
     wanted = {topic: read_all(box.servers(), topic) for topic in topics}
     for cores in (1, 2):
         need(box.stop() == 0, "clean stop")
-        box.settings["cores"] = cores
+        set_cores(box, cores)
         box.start()
         for dpdk in sides:
             found = json.loads(ok(kcat(box.servers(dpdk), "-L", "-J", prefix=box.prefix(dpdk))))
@@ -325,7 +331,7 @@ def other_core_counts(box, sides, topics):
 def crash_then_fewer_cores(box, topics):
     """Rings of three cores are emptied by a dataplane of one."""
     need(box.stop() == 0, "clean stop")
-    box.settings["cores"] = CORES
+    set_cores(box, CORES)
     box.start()
     wanted = {topic: read_all(box.servers(), topic) for topic in topics}
     for topic in topics:
@@ -338,7 +344,7 @@ def crash_then_fewer_cores(box, topics):
     for pid in pids:
         os.kill(pid, 9)
     box.process.wait()
-    box.settings["cores"] = 1
+    set_cores(box, 1)
     box.start()
     for topic in topics:
         need(read_all(box.servers(), topic) == wanted[topic], f"{topic} differs")

@@ -344,12 +344,13 @@ static int check_interface(const struct nic_config *config, enum port_kind kind,
 		return -ENODEV;
 	}
 	queues = queues_of_interface(name);
-	if (queues < config->queues) {
-		(void)snprintf(
-			reterr, reterr_size,
-			"interface %s has %u queues and %u cores need one each: deploy/lab up "
-			"--queues %u, ethtool -L %s combined %u, or fewer cores",
-			name, queues, config->queues, config->queues, name, config->queues);
+	/* Frames of a queue that no core serves would go to the kernel and be lost without a word. */
+	if (queues != config->queues) {
+		(void)snprintf(reterr, reterr_size,
+			       "interface %s has %u queues and the cores serve %u: deploy/lab up "
+			       "--queues %u, ethtool -L %s combined %u, or cores=%u",
+			       name, queues, config->queues, config->queues, name, config->queues,
+			       queues);
 		return -EINVAL;
 	}
 	if ((uint32_t)config->mtu + RTE_PKTMBUF_HEADROOM + XSK_HEADROOM + ETH_OVERHEAD > XSK_ROOM) {

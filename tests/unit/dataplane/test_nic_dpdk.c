@@ -177,7 +177,9 @@ static void test_nic_dpdk_af_xdp_on_veth(void **state)
 	(void)snprintf(port, sizeof(port), "af_xdp:%s", lab_near);
 	assert_int_equal(open_port(port, 3, 1500, &nic, error), -EINVAL);
 	assert_non_null(strstr(error, "--queues 3"));
-	assert_int_equal(open_port(port, 1, 3600, &nic, error), -EINVAL);
+	assert_int_equal(open_port(port, 1, 1500, &nic, error), -EINVAL);
+	assert_non_null(strstr(error, "cores=2"));
+	assert_int_equal(open_port(port, 2, 3600, &nic, error), -EINVAL);
 	assert_non_null(strstr(error, "MTU"));
 	r = open_port(port, 2, 1500, &nic, error);
 	if (r != 0)

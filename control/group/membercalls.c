@@ -80,6 +80,9 @@ static enum call_result sync(struct coordinator *coordinator, struct call *call)
 	    0)
 		return CALL_BAD;
 	refused.error = coordinator_ready(coordinator, request.group_id);
+	/* An assignment that was under way is lost: joining again gives a new one, as in Kafka. */
+	if (refused.error == KAFKA_COORDINATOR_LOAD_IN_PROGRESS)
+		refused.error = KAFKA_REBALANCE_IN_PROGRESS;
 	if (refused.error != KAFKA_NONE) {
 		membercalls_sync_done(coordinator, call->token, &refused);
 		return CALL_LATER;

@@ -27,6 +27,11 @@ static void *list_of(struct away *away, int32_t count, size_t size)
 }
 
 /*
+ * The coordinator is where it was and comes back there, so group requests hear what Kafka says while
+ * a coordinator loads: a heartbeat is believed, an assignment is to be asked for again, the rest may
+ * be tried again in a moment. COORDINATOR_NOT_AVAILABLE would make clients drop their connection to
+ * look for another coordinator, and some lose their session over it.
+ *
  * Each function writes one api's response and returns 0, or the error of the request's decoder. A
  * list that found no room is left empty: the client misses its entries and asks again.
  */
@@ -36,7 +41,7 @@ static int join_group(struct away *away)
 	struct wire_join_group_response response;
 
 	wire_default_join_group_response(&response);
-	response.error_code = KAFKA_COORDINATOR_NOT_AVAILABLE;
+	response.error_code = KAFKA_COORDINATOR_LOAD_IN_PROGRESS;
 	wire_encode_join_group_response(away->writer, away->version, &response);
 	return 0;
 }
@@ -46,7 +51,7 @@ static int sync_group(struct away *away)
 	struct wire_sync_group_response response;
 
 	wire_default_sync_group_response(&response);
-	response.error_code = KAFKA_COORDINATOR_NOT_AVAILABLE;
+	response.error_code = KAFKA_REBALANCE_IN_PROGRESS;
 	wire_encode_sync_group_response(away->writer, away->version, &response);
 	return 0;
 }
@@ -56,7 +61,7 @@ static int heartbeat(struct away *away)
 	struct wire_heartbeat_response response;
 
 	wire_default_heartbeat_response(&response);
-	response.error_code = KAFKA_COORDINATOR_NOT_AVAILABLE;
+	response.error_code = KAFKA_NONE;
 	wire_encode_heartbeat_response(away->writer, away->version, &response);
 	return 0;
 }
@@ -66,7 +71,7 @@ static int leave_group(struct away *away)
 	struct wire_leave_group_response response;
 
 	wire_default_leave_group_response(&response);
-	response.error_code = KAFKA_COORDINATOR_NOT_AVAILABLE;
+	response.error_code = KAFKA_COORDINATOR_LOAD_IN_PROGRESS;
 	wire_encode_leave_group_response(away->writer, away->version, &response);
 	return 0;
 }
@@ -76,7 +81,7 @@ static int list_groups(struct away *away)
 	struct wire_list_groups_response response;
 
 	wire_default_list_groups_response(&response);
-	response.error_code = KAFKA_COORDINATOR_NOT_AVAILABLE;
+	response.error_code = KAFKA_COORDINATOR_LOAD_IN_PROGRESS;
 	wire_encode_list_groups_response(away->writer, away->version, &response);
 	return 0;
 }
@@ -95,7 +100,7 @@ static int describe_groups(struct away *away)
 	for (int32_t i = 0; response.groups != NULL && i < asked.groups_count; i++) {
 		wire_default_describe_groups_response_groups(&response.groups[i]);
 		response.groups[i].group_id = asked.groups[i];
-		response.groups[i].error_code = KAFKA_COORDINATOR_NOT_AVAILABLE;
+		response.groups[i].error_code = KAFKA_COORDINATOR_LOAD_IN_PROGRESS;
 		response.groups_count++;
 	}
 	wire_encode_describe_groups_response(away->writer, away->version, &response);
@@ -116,7 +121,7 @@ static int delete_groups(struct away *away)
 	for (int32_t i = 0; response.results != NULL && i < asked.groups_names_count; i++) {
 		wire_default_delete_groups_response_results(&response.results[i]);
 		response.results[i].group_id = asked.groups_names[i];
-		response.results[i].error_code = KAFKA_COORDINATOR_NOT_AVAILABLE;
+		response.results[i].error_code = KAFKA_COORDINATOR_LOAD_IN_PROGRESS;
 		response.results_count++;
 	}
 	wire_encode_delete_groups_response(away->writer, away->version, &response);
@@ -237,7 +242,7 @@ static int offset_commit(struct away *away)
 		response.topics_count++;
 		for (int32_t p = 0; to->partitions != NULL && p < from->partitions_count; p++) {
 			to->partitions[p].partition_index = from->partitions[p].partition_index;
-			to->partitions[p].error_code = KAFKA_COORDINATOR_NOT_AVAILABLE;
+			to->partitions[p].error_code = KAFKA_COORDINATOR_LOAD_IN_PROGRESS;
 			to->partitions_count++;
 		}
 	}
@@ -255,11 +260,11 @@ static int offset_fetch(struct away *away)
 	if (error != 0)
 		return error;
 	wire_default_offset_fetch_response(&response);
-	response.error_code = KAFKA_COORDINATOR_NOT_AVAILABLE;
+	response.error_code = KAFKA_COORDINATOR_LOAD_IN_PROGRESS;
 	response.groups = list_of(away, asked.groups_count, sizeof(*response.groups));
 	for (int32_t i = 0; response.groups != NULL && i < asked.groups_count; i++) {
 		response.groups[i].group_id = asked.groups[i].group_id;
-		response.groups[i].error_code = KAFKA_COORDINATOR_NOT_AVAILABLE;
+		response.groups[i].error_code = KAFKA_COORDINATOR_LOAD_IN_PROGRESS;
 		response.groups_count++;
 	}
 	wire_encode_offset_fetch_response(away->writer, away->version, &response);

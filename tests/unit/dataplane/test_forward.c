@@ -109,14 +109,14 @@ static void test_forward_without_control(void **state)
 	(void)state;
 	heartbeat(client, 1);
 	assert_true(heartbeat_answered(client, 1, &error));
-	assert_int_equal(error, KAFKA_COORDINATOR_NOT_AVAILABLE);
+	assert_int_equal(error, KAFKA_NONE);
 	box->is_connected = true;
 	heartbeat(client, 2);
 	assert_false(heartbeat_answered(client, 2, &error));
 	box->is_connected = false;
 	sessions_control_lost(box->cores[0]);
 	assert_true(heartbeat_answered(client, 2, &error));
-	assert_int_equal(error, KAFKA_COORDINATOR_NOT_AVAILABLE);
+	assert_int_equal(error, KAFKA_NONE);
 	box->is_connected = true;
 	heartbeat(client, 3);
 	corebox_sleep(box, 59000);
@@ -125,7 +125,7 @@ static void test_forward_without_control(void **state)
 	corebox_sleep(box, 1001);
 	corebox_settle(box);
 	assert_true(heartbeat_answered(client, 3, &error));
-	assert_int_equal(error, KAFKA_COORDINATOR_NOT_AVAILABLE);
+	assert_int_equal(error, KAFKA_NONE);
 	client_free(client);
 	corebox_free(box);
 }
@@ -159,6 +159,38 @@ static void test_forward_away_every_api(void **state)
 			assert_int_equal(reader_left(&reader), 0);
 			client_free(client);
 		}
+	}
+	corebox_free(box);
+}
+
+/* A client that hears "not available" looks for another coordinator and may lose its session. */
+static void test_forward_away_is_a_coordinator_that_loads(void **state)
+{
+	static const struct {
+		int16_t key, version, error;
+	} cases[] = {
+		{ WIRE_API_JOIN_GROUP, 5, KAFKA_COORDINATOR_LOAD_IN_PROGRESS },
+		{ WIRE_API_SYNC_GROUP, 3, KAFKA_REBALANCE_IN_PROGRESS },
+		{ WIRE_API_HEARTBEAT, 3, KAFKA_NONE },
+		{ WIRE_API_LEAVE_GROUP, 1, KAFKA_COORDINATOR_LOAD_IN_PROGRESS },
+	};
+	static uint8_t value[4096];
+	struct corebox *box = corebox_new(1);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+		const struct wire_codec *request = wire_codec_get(WIRE_KIND_REQUEST, cases[i].key);
+		struct client *client = client_new(box, 0);
+		struct writer writer = client_begin(cases[i].key, cases[i].version, 7);
+		struct reader reader;
+
+		memset(value, 0, sizeof(value));
+		request->encode(&writer, cases[i].version, value);
+		client_end(client, &writer, 1000);
+		assert_true(client_response(client, cases[i].key, cases[i].version, 7, &reader));
+		(void)reader_i32(&reader); /* throttle time: first in all of these versions */
+		assert_int_equal(reader_i16(&reader), cases[i].error);
+		client_free(client);
 	}
 	corebox_free(box);
 }
@@ -268,6 +300,7 @@ int main(void)
 		cmocka_unit_test(test_forward_there_and_back),
 		cmocka_unit_test(test_forward_without_control),
 		cmocka_unit_test(test_forward_away_every_api),
+		cmocka_unit_test(test_forward_away_is_a_coordinator_that_loads),
 		cmocka_unit_test(test_forward_appends_of_control),
 		cmocka_unit_test(test_forward_outcome_survives_a_full_ring),
 		cmocka_unit_test(test_forward_outcome_is_not_for_the_next_control),

@@ -120,8 +120,8 @@ int startup_transports_open(struct box *box)
 			       config->socket_address, ports);
 	}
 	if (box->nic != NULL)
-		(void)snprintf(dpdk, sizeof(dpdk), "dpdk on %.120s at %.32s:%s",
-			       box->nic->describe, config->dpdk_address, ports);
+		(void)snprintf(dpdk, sizeof(dpdk), "dpdk on %.120s at %.32s:%s", box->nic->describe,
+			       config->dpdk_address, ports);
 	if (box->nic == NULL && sockets[0] == '\0') {
 		log_error("no transport: %s",
 			  error < 0 ? reason : "set socket.address or dpdk.port");

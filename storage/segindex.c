@@ -332,3 +332,88 @@ uint32_t segindex_find_file(int dir_fd, int64_t base, int64_t offset)
 	(void)close(fd); /* nothing was written */
 	return pos;
 }
+
+struct time_entry {
+	int64_t timestamp;
+	int64_t offset;
+};
+
+static int read_time(int fd, int64_t base, uint32_t i, struct time_entry *ret_entry)
+{
+	uint8_t bytes[SEGINDEX_TIME_SIZE];
+	int error = segfile_read(fd, bytes, sizeof(bytes), (uint64_t)i * SEGINDEX_TIME_SIZE);
+
+	if (error != 0)
+		return error;
+	ret_entry->timestamp = (int64_t)bytes_load_u64(bytes);
+	ret_entry->offset = base + bytes_load_u32(bytes + 8);
+	return 0;
+}
+
+/* Open a time index and judge it by its size and its ends. @return descriptor; error */
+static int open_times(int dir_fd, int64_t base, int64_t next, uint32_t *ret_count,
+		      struct time_entry *ret_last)
+{
+	char name[SEGFILE_NAME_MAX];
+	struct time_entry first, last;
+	struct stat stat;
+	uint32_t count;
+	int fd;
+
+	segfile_name(base, ".timeindex", name);
+	fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &stat) != 0 || stat.st_size <= 0 || stat.st_size > INT32_MAX ||
+	    stat.st_size % SEGINDEX_TIME_SIZE != 0)
+		goto fail;
+	count = (uint32_t)stat.st_size / SEGINDEX_TIME_SIZE;
+	if (read_time(fd, base, 0, &first) != 0 || read_time(fd, base, count - 1, &last) != 0 ||
+	    last.offset >= next)
+		goto fail;
+	if (count > 1 && (first.timestamp >= last.timestamp || first.offset >= last.offset))
+		goto fail;
+	*ret_count = count;
+	*ret_last = last;
+	return fd;
+fail:
+	(void)close(fd); /* nothing was written */
+	return ERR_CORRUPT;
+}
+
+int64_t segindex_find_time_file(int dir_fd, int64_t base, int64_t next, int64_t timestamp)
+{
+	struct time_entry last, entry;
+	int64_t offset = base;
+	uint32_t count;
+	int fd = open_times(dir_fd, base, next, &count, &last);
+
+	if (fd < 0)
+		return base;
+	for (uint32_t low = 0; low < count;) {
+		uint32_t i = low + (count - low) / 2;
+
+		/* A failed read ends the search further to the left: longer to read, not wrong. */
+		if (read_time(fd, base, i, &entry) == 0 && entry.timestamp < timestamp &&
+		    entry.offset <= last.offset) {
+			offset = entry.offset + 1;
+			low = i + 1;
+		} else {
+			count = i;
+		}
+	}
+	(void)close(fd); /* nothing was written */
+	return offset;
+}
+
+int64_t segindex_newest_file(int dir_fd, int64_t base, int64_t next)
+{
+	struct time_entry last;
+	uint32_t count;
+	int fd = open_times(dir_fd, base, next, &count, &last);
+
+	if (fd < 0)
+		return -1;
+	(void)close(fd); /* nothing was written */
+	return last.timestamp;
+}

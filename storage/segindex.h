@@ -93,3 +93,19 @@ void segindex_unlink(const struct segindex *index, int dir_fd);
  * @context cold
  */
 uint32_t segindex_find_file(int dir_fd, int64_t base, int64_t offset);
+
+/**
+ * segindex_find_time() in the files of a rolled segment that another process has.
+ *
+ * Nothing but the entries themselves is believed: an entry { largest so far, offset } speaks of the
+ * batches up to that offset, so what follows the last entry counts as unknown.
+ *
+ * @param next  base of the segment after it
+ * @return an offset, base <= it <= next, before which every batch of the segment is older; the base
+ *         when the file is missing or not sane
+ * @context cold
+ */
+int64_t segindex_find_time_file(int dir_fd, int64_t base, int64_t next, int64_t timestamp);
+
+/** @return the largest timestamp that the file of such a segment names; -1: none. @context cold */
+int64_t segindex_newest_file(int dir_fd, int64_t base, int64_t next);

@@ -15,6 +15,8 @@
 #include "storage/segindex.h"
 #include "storage/segscan.h"
 
+#define NEWEST_SEGMENTS 8 /* looked at for the newest time */
+
 struct segreader {
 	const struct partitions *table;
 	struct uuid topic_id;
@@ -23,7 +25,12 @@ struct segreader {
 	int dir_fd; /* the partition's folder */
 	int fd;     /* of the segment; -1: none open */
 	int64_t base;
-	int64_t offset; /* next one wanted */
+	int64_t offset;     /* next one wanted */
+	int64_t since;      /* batches that are older need not be returned; INT64_MIN: all */
+	bool is_checked;    /* a batch of the segment was seen where the index said */
+	int64_t *bases;     /* [bases_count] of the folder's segments, sorted */
+	size_t bases_count; /* 0: not known */
+	size_t bases_room;
 	struct partition_view view;
 	struct segscan scan;
 };
@@ -41,14 +48,45 @@ static int refresh(struct segreader *reader)
 	return error;
 }
 
-/* The segment to read `offset` from: the one with the largest base at or below it. @return -ENOENT */
-static int find_segment(const struct segreader *reader, int64_t offset, int64_t *ret_base)
+/* @return number of segments put into reader->bases, unsorted; -errno */
+static int64_t list_segments(struct segreader *reader, DIR *dir)
+{
+	const struct dirent *entry;
+	size_t count = 0;
+	int64_t base;
+
+	while ((entry = readdir(dir)) != NULL) {
+		if (!segfile_name_parse(entry->d_name, ".log", &base))
+			continue;
+		if (count == reader->bases_room) {
+			size_t room = MAX(2 * count, (size_t)64);
+			int64_t *bases = realloc(reader->bases, room * sizeof(*bases));
+
+			if (bases == NULL)
+				return -ENOMEM;
+			reader->bases = bases;
+			reader->bases_room = room;
+		}
+		reader->bases[count++] = base;
+	}
+	return (int64_t)count;
+}
+
+static int compare_bases(const void *left, const void *right)
+{
+	int64_t a = *(const int64_t *)left, b = *(const int64_t *)right;
+
+	return a < b ? -1 : a > b;
+}
+
+/* Look at the folder again. */
+static int load_segments(struct segreader *reader)
 {
 	int fd = openat(reader->dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-	const struct dirent *entry;
-	int64_t found = -1;
+	int64_t count;
 
+	reader->bases_count = 0;
 	if (dir == NULL) {
 		int error = -errno;
 
@@ -56,17 +94,51 @@ static int find_segment(const struct segreader *reader, int64_t offset, int64_t 
 			(void)close(fd); /* a folder */
 		return error;
 	}
-	while ((entry = readdir(dir)) != NULL) {
-		int64_t base;
-
-		if (segfile_name_parse(entry->d_name, ".log", &base) && base <= offset &&
-		    base > found)
-			found = base;
-	}
+	count = list_segments(reader, dir);
 	(void)closedir(dir);
-	if (found < 0)
+	if (count < 0)
+		return (int)count;
+	reader->bases_count = (size_t)count;
+	if (count > 1)
+		qsort(reader->bases, reader->bases_count, sizeof(*reader->bases), compare_bases);
+	return 0;
+}
+
+/* Number of known segments whose base is at or below `offset`. */
+static size_t count_at_or_below(const struct segreader *reader, int64_t offset)
+{
+	size_t low = 0, high = reader->bases_count;
+
+	while (low < high) {
+		size_t i = low + (high - low) / 2;
+
+		if (reader->bases[i] <= offset)
+			low = i + 1;
+		else
+			high = i;
+	}
+	return low;
+}
+
+/* The segment to read `offset` from: the one with the largest base at or below it. What is known of
+   the folder is right as long as it names a later segment: segments are added at the end only.
+   @param[out] ret_next  base of the one after it; INT64_MAX: none. @return 0; -ENOENT; -errno */
+static int find_segment(struct segreader *reader, int64_t offset, int64_t *ret_base,
+			int64_t *ret_next)
+{
+	size_t n = count_at_or_below(reader, offset);
+
+	if (n == reader->bases_count) {
+		int error = load_segments(reader);
+
+		if (error != 0)
+			return error;
+		n = count_at_or_below(reader, offset);
+	}
+	if (n == 0)
 		return -ENOENT;
-	*ret_base = found;
+	*ret_base = reader->bases[n - 1];
+	*ret_next = n < reader->bases_count ? reader->bases[n] : INT64_MAX;
 	return 0;
 }
 
@@ -86,18 +158,40 @@ static int find_limit(const struct segreader *reader, uint64_t *ret_limit)
 	return 0;
 }
 
-/* Open the segment that holds reader->offset and go to a batch at or before it. */
+/* Of a segment that is followed by others: pass what is older than reader->since by its time index.
+   @return true: all of it is older */
+static bool pass_older(struct segreader *reader, int64_t base, int64_t next)
+{
+	int64_t offset;
+
+	if (reader->since == INT64_MIN || next == INT64_MAX || base >= reader->view.segment_base)
+		return false;
+	offset = segindex_find_time_file(reader->dir_fd, base, next, reader->since);
+	reader->offset = MAX(reader->offset, offset);
+	return reader->offset >= next;
+}
+
+static void close_segment(struct segreader *reader)
+{
+	if (reader->fd >= 0)
+		(void)close(reader->fd); /* nothing was written */
+	reader->fd = -1;
+}
+
+/* Open the segment that holds reader->offset and go to a batch at or before it.
+   @return 0; -EAGAIN the segment was passed over */
 static int open_segment(struct segreader *reader)
 {
 	uint64_t limit;
-	int64_t base = -1;
-	int error = find_segment(reader, reader->offset, &base);
+	int64_t base = -1, next = -1;
+	int error = find_segment(reader, reader->offset, &base, &next);
 	uint32_t pos;
 
 	if (error != 0)
 		return error == -ENOENT ? ERR_RETENTION : error;
-	if (reader->fd >= 0)
-		(void)close(reader->fd); /* nothing was written */
+	close_segment(reader);
+	if (pass_older(reader, base, next))
+		return -EAGAIN;
 	reader->fd = segfile_open(reader->dir_fd, base, O_RDONLY);
 	if (reader->fd < 0)
 		return reader->fd == -ENOENT ? ERR_RETENTION : reader->fd;
@@ -106,8 +200,24 @@ static int open_segment(struct segreader *reader)
 	if (error != 0)
 		return error;
 	pos = segindex_find_file(reader->dir_fd, base, reader->offset);
-	segscan_begin(&reader->scan, reader->fd, pos <= limit ? pos : 0, limit);
+	if (pos > limit)
+		pos = 0;
+	reader->is_checked = pos == 0;
+	segscan_begin(&reader->scan, reader->fd, pos, limit);
 	return 0;
+}
+
+/* Where a damaged offset index led is no batch, or one too far on: read from the segment's begin.
+   @param result  of the first segscan_next(). @return whether to start over */
+static bool was_misled(struct segreader *reader, int result, const struct batch *batch)
+{
+	if (reader->is_checked)
+		return false;
+	reader->is_checked = true;
+	if (result == 1 && batch->base_offset <= reader->offset)
+		return false;
+	segscan_begin(&reader->scan, reader->fd, 0, reader->scan.limit);
+	return true;
 }
 
 int segreader_open(const char *log_dir, const struct partitions *table, const struct uuid *topic_id,
@@ -123,6 +233,7 @@ int segreader_open(const char *log_dir, const struct partitions *table, const st
 	reader->topic_id = *topic_id;
 	reader->partition = partition;
 	reader->fd = reader->dir_fd = reader->lease = -1;
+	reader->since = INT64_MIN;
 	reader->offset = INT64_MAX; /* any start is right until we know it */
 	error = refresh(reader);
 	if (error != 0)
@@ -151,11 +262,11 @@ void segreader_close(struct segreader *reader)
 		return;
 	if (reader->lease >= 0)
 		partitions_lease_release(reader->table, reader->lease);
-	if (reader->fd >= 0)
-		(void)close(reader->fd); /* nothing was written */
+	close_segment(reader);
 	if (reader->dir_fd >= 0)
 		(void)close(reader->dir_fd);
 	segscan_fini(&reader->scan);
+	free(reader->bases);
 	free(reader);
 }
 
@@ -196,7 +307,7 @@ static bool was_trimmed(struct segreader *reader)
 	return true;
 }
 
-int segreader_next(struct segreader *reader, struct batch *ret_batch, const uint8_t **ret_bytes)
+static int next_batch(struct segreader *reader, struct batch *ret_batch, const uint8_t **ret_bytes)
 {
 	struct batch batch;
 	const uint8_t *bytes;
@@ -216,6 +327,8 @@ int segreader_next(struct segreader *reader, struct batch *ret_batch, const uint
 	}
 	for (;;) {
 		result = segscan_next(&reader->scan, &batch, &bytes);
+		if (was_misled(reader, result, &batch))
+			continue;
 		if (result == ERR_CORRUPT && was_trimmed(reader))
 			continue;
 		if (result < 0)
@@ -237,4 +350,34 @@ int segreader_next(struct segreader *reader, struct batch *ret_batch, const uint
 		*ret_bytes = bytes;
 		return 1;
 	}
+}
+
+int segreader_next(struct segreader *reader, struct batch *ret_batch, const uint8_t **ret_bytes)
+{
+	reader->since = INT64_MIN;
+	return next_batch(reader, ret_batch, ret_bytes);
+}
+
+int segreader_next_since(struct segreader *reader, int64_t since, struct batch *ret_batch,
+			 const uint8_t **ret_bytes)
+{
+	reader->since = since;
+	return next_batch(reader, ret_batch, ret_bytes);
+}
+
+int64_t segreader_newest(struct segreader *reader)
+{
+	int64_t newest = -1;
+	size_t from, last;
+
+	/* Without the folder nothing is known of it. */
+	if (load_segments(reader) != 0)
+		return newest;
+	last = count_at_or_below(reader, reader->view.segment_base - 1);
+	from = count_at_or_below(reader, reader->view.start_offset);
+	from = MAX(from, last > NEWEST_SEGMENTS ? last - NEWEST_SEGMENTS : 0);
+	for (size_t i = from; i < last && i + 1 < reader->bases_count; i++)
+		newest = MAX(newest, segindex_newest_file(reader->dir_fd, reader->bases[i],
+							  reader->bases[i + 1]));
+	return newest;
 }

@@ -3,7 +3,8 @@
  * @file
  * Read a partition's batches from its files, by the reader contract, in any process.
  *
- * Context: one thread per reader; blocks. Memory: one heap buffer, grown to the largest batch.
+ * Context: one thread per reader; blocks. Memory: one heap buffer, grown to the largest batch,
+ * and 8 bytes a segment.
  * Limits: batches up to 32 MiB.
  */
 #pragma once
@@ -35,4 +36,18 @@ void segreader_close(struct segreader *reader);
  */
 NODISCARD int segreader_next(struct segreader *reader, struct batch *ret_batch,
 			     const uint8_t **ret_bytes);
+/**
+ * segreader_next() for who wants batches with a max_timestamp of at least `since`: what the rolled
+ * segments' time indexes show to be older is passed over unread. Older batches may still be returned.
+ *
+ * @return as segreader_next(); -EAGAIN a whole segment was passed: call again
+ */
+NODISCARD int segreader_next_since(struct segreader *reader, int64_t since, struct batch *ret_batch,
+				   const uint8_t **ret_bytes);
+
+/**
+ * @return a time that some batch of the log reaches, as near to the newest as the time indexes of the
+ *         last rolled segments know, if they are undamaged; -1: they know none
+ */
+int64_t segreader_newest(struct segreader *reader);
 DEFINE_CLEANUP(struct segreader, segreader_close);

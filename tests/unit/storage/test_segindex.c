@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/err.h"
 #include "storage/segindex.h"
 
@@ -160,6 +161,56 @@ static void test_segindex_bad_files(void **state)
 	segindex_fini(&other);
 }
 
+static void spoil(struct bench *bench, const void *bytes, size_t size, off_t pos, off_t length)
+{
+	char name[TEMP_PATH_SIZE];
+	int fd;
+
+	temp_dir_path(bench->dir, "00000000000000001000.timeindex", name);
+	fd = open(name, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, bytes, size, pos), (ssize_t)size);
+	if (length >= 0)
+		assert_int_equal(ftruncate(fd, length), 0);
+	assert_int_equal(close(fd), 0);
+}
+
+static void test_segindex_times_of_another_process(void **state)
+{
+	struct bench *bench = *state;
+	const int64_t next = BASE + 2 * BATCHES;
+	uint8_t late[4], early[8];
+	off_t size;
+
+	assert_int_equal(segindex_find_time_file(bench->fd, BASE, next, 9000), BASE);
+	assert_int_equal(segindex_newest_file(bench->fd, BASE, next), -1);
+	add_all(bench);
+	segindex_end(&bench->index);
+	size = (off_t)bench->index.time_count * SEGINDEX_TIME_SIZE;
+	assert_int_equal(segindex_save(&bench->index, bench->fd, true), 0);
+	for (int64_t timestamp = 4990; timestamp < 5010 + BATCHES; timestamp += 3)
+		assert_int_equal(segindex_find_time_file(bench->fd, BASE, next, timestamp),
+				 segindex_find_time(&bench->index, timestamp));
+	assert_int_equal(segindex_newest_file(bench->fd, BASE, next), 5000 + BATCHES - 1);
+	/* All of it is older; of another segment's end nothing is believed. */
+	assert_int_equal(segindex_find_time_file(bench->fd, BASE, next, 90000), next);
+	assert_int_equal(segindex_find_time_file(bench->fd, BASE, next - 1, 90000), BASE);
+	bytes_store_u32(late, 2 * BATCHES);
+	spoil(bench, late, sizeof(late), size - 4, -1);
+	assert_int_equal(segindex_find_time_file(bench->fd, BASE, next, 90000), BASE);
+	bytes_store_u32(late, 2 * BATCHES - 1);
+	bytes_store_u64(early, 4000);
+	spoil(bench, late, sizeof(late), size - 4, -1);
+	assert_int_equal(segindex_find_time_file(bench->fd, BASE, next, 90000), next);
+	spoil(bench, early, sizeof(early), size - 12, -1);
+	assert_int_equal(segindex_find_time_file(bench->fd, BASE, next, 90000), BASE);
+	spoil(bench, early, 0, 0, size - 1);
+	assert_int_equal(segindex_find_time_file(bench->fd, BASE, next, 5100), BASE);
+	spoil(bench, early, 0, 0, 0);
+	assert_int_equal(segindex_find_time_file(bench->fd, BASE, next, 5100), BASE);
+	assert_int_equal(segindex_newest_file(bench->fd, BASE, next), -1);
+}
+
 static void test_segindex_full(void **state)
 {
 	struct bench *bench = *state;
@@ -181,8 +232,11 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(test_segindex_entries), TEST(test_segindex_searches),
-		TEST(test_segindex_files),   TEST(test_segindex_bad_files),
+		TEST(test_segindex_entries),
+		TEST(test_segindex_searches),
+		TEST(test_segindex_files),
+		TEST(test_segindex_bad_files),
+		TEST(test_segindex_times_of_another_process),
 		TEST(test_segindex_full),
 	};
 

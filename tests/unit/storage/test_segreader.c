@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Claim: another process that follows the reader contract sees every batch below the high watermark
    once and in order, over segment ends, while the log is written, rolled and trimmed, and is told
-   when retention took what it wanted. Shown with a log and its readers in one thread, in step. */
+   when retention took what it wanted; and one that wants new batches only is spared the old ones.
+   Shown with a log and its readers in one thread, in step. */
 #include <errno.h>
 #include <string.h>
 
@@ -180,6 +181,82 @@ static void test_segreader_damage_is_reported(void **state)
 	segreader_close(reader);
 }
 
+/* Batch i at 1000 + i. */
+static void append_times(struct logbox *box, int count)
+{
+	for (int i = 0; i < count; i++) {
+		const struct logbox_spec spec = { .value_size = 3000, .timestamp = 1000 + i };
+
+		while (logbox_append(box, &spec) == -EAGAIN)
+			logbox_settle(box);
+	}
+	logbox_settle(box);
+}
+
+static void test_segreader_passes_what_is_older(void **state)
+{
+	struct logbox *box = *state;
+	struct segreader *reader;
+	struct batch batch;
+	const uint8_t *bytes;
+
+	append_times(box, 300);
+	for (int64_t i = 0; i < 250; i += 11) {
+		uint32_t passed = 0, older = 0;
+		int result;
+
+		assert_int_equal(open_at(box, -2, &reader), 0);
+		do {
+			result = segreader_next_since(reader, 1000 + i, &batch, &bytes);
+			passed += result == -EAGAIN ? 1 : 0;
+			older += result == 1 ? 1 : 0;
+		} while (result == -EAGAIN || (result == 1 && batch.max_timestamp < 1000 + i));
+		assert_int_equal(result, 1);
+		assert_int_equal(batch.base_offset, i);
+		assert_in_range(older, 1, 3);
+		assert_in_range(passed, i / 60, i / 30);
+		/* And on to the end, nothing left out. */
+		assert_int_equal(read_on(box, reader, i + 1), 300);
+		segreader_close(reader);
+	}
+}
+
+static void test_segreader_newest(void **state)
+{
+	struct logbox *box = *state;
+	struct segreader *reader;
+
+	assert_int_equal(open_at(box, -2, &reader), 0);
+	assert_int_equal(segreader_newest(reader), -1);
+	append_times(box, 300);
+	segreader_close(reader);
+	assert_int_equal(open_at(box, -2, &reader), 0);
+	assert_int_equal(segreader_newest(reader), 1000 + box->log->tail->base - 1);
+	segreader_close(reader);
+}
+
+static void test_segreader_damaged_index_misleads_nobody(void **state)
+{
+	static const uint32_t wrongs[] = { 77, 60 * 3069 };
+	struct logbox *box = *state;
+	struct segreader *reader;
+
+	append(box, 200, 3000);
+	logbox_settle(box);
+	for (size_t i = 0; i < ARRAY_COUNT(wrongs); i++) {
+		uint8_t pos[4];
+
+		bytes_store_u32(pos, wrongs[i] % (100 * 1024));
+		for (int64_t at = 0; at < logbox_load(box, 0, ".index"); at += 8)
+			logbox_damage(box, 0, ".index", at + 4, pos, 4);
+		for (int64_t offset = 0; offset < 30; offset += 3) {
+			assert_int_equal(open_at(box, offset, &reader), 0);
+			assert_int_equal(read_on(box, reader, offset), 200);
+			segreader_close(reader);
+		}
+	}
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -189,6 +266,9 @@ int main(void)
 		TEST(test_segreader_after_reopening),
 		TEST(test_segreader_retention_is_reported),
 		TEST(test_segreader_damage_is_reported),
+		TEST(test_segreader_passes_what_is_older),
+		TEST(test_segreader_newest),
+		TEST(test_segreader_damaged_index_misleads_nobody),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

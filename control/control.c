@@ -46,6 +46,7 @@ struct control {
 	struct admin admin;
 	struct parked *parked;
 	struct coordinator *coordinator;
+	struct timelookup *timelookup;
 	struct boxlink *link;
 	struct partitions *table; /* NULL: not connected, or not there yet */
 	const struct control_guest *guest;
@@ -98,6 +99,14 @@ static void reply(void *context, uint64_t token, const uint8_t *body, uint32_t s
 	if (body != NULL && size == 0)
 		body = &nothing;
 	send_reply(control, &request, body, body != NULL ? size : 0);
+}
+
+static void forget(void *context, uint64_t token)
+{
+	struct control *control = context;
+	struct parked_request request;
+
+	(void)parked_take(control->parked, token, &request); /* it may be forgotten already */
 }
 
 static void wait_for_cores(struct control *control, uint64_t token, const uint8_t *body,
@@ -154,8 +163,7 @@ static enum call_result dispatch(struct control *control, struct call *call)
 	case WIRE_API_DESCRIBE_CONFIGS:
 		return describe_configs(&control->admin, call);
 	case WIRE_API_LIST_OFFSETS:
-		return timelookup_list_offsets(control->meta, control->log_dir, control->table,
-					       call);
+		return timelookup_list_offsets(control->timelookup, call);
 	default:
 		return coordinator_call(control->coordinator, call);
 	}
@@ -223,7 +231,9 @@ static void on_request(struct control *control, uint32_t core, const struct upca
 	bool is_null = upcall->client_id_size == CLIENT_ID_NULL;
 	uint64_t client_size = is_null ? 0 : upcall->client_id_size;
 	const char *at = (const char *)upcall->bytes;
-	struct call call = { .api_key = upcall->api_key, .version = upcall->api_version };
+	struct call call = { .api_key = upcall->api_key,
+			     .version = upcall->api_version,
+			     .connection = upcall->connection };
 
 	if (sizeof(*upcall) + upcall->listener_size + client_size + upcall->host_size +
 		    (uint64_t)upcall->body_size >
@@ -298,6 +308,7 @@ static void on_upcall(void *context, uint32_t core, const struct upcall_header *
 	struct control *control = context;
 	const struct upcall_appended *appended = (const void *)record;
 	const struct upcall_snapshot *snapshot = (const void *)record;
+	const struct upcall_gone *gone = (const void *)record;
 
 	switch (record->kind) {
 	case UPCALL_REQUEST:
@@ -320,8 +331,13 @@ static void on_upcall(void *context, uint32_t core, const struct upcall_header *
 	case UPCALL_PRODUCER_IDS:
 		on_producer_ids(control);
 		break;
+	case UPCALL_GONE:
+		/* Other answers to nobody are dropped by the core. */
+		if (size >= sizeof(*gone) && gone->connection != 0)
+			timelookup_gone(control->timelookup, gone->connection);
+		break;
 	default:
-		break; /* UPCALL_GONE: answers to nobody are dropped by the core */
+		break;
 	}
 }
 
@@ -351,6 +367,7 @@ static int64_t open_table(struct control *control)
 	if (error != 0)
 		return control->now_ns + TABLE_RETRY_NS;
 	coordinator_start(control->coordinator, control->log_dir, control->table);
+	timelookup_start(control->timelookup, control->log_dir, control->table);
 	return control->now_ns;
 }
 
@@ -371,6 +388,7 @@ static void on_lost(void *context)
 	struct list *node;
 
 	coordinator_stop(control->coordinator);
+	timelookup_stop(control->timelookup);
 	partitions_close(control->table);
 	control->table = NULL;
 	control->served = 0;
@@ -426,6 +444,7 @@ static int append(void *context, uint32_t partition, uint64_t cookie, const uint
 }
 
 static const struct coordinator_ops coordinator_ops = { .reply = reply, .append = append };
+static const struct timelookup_ops timelookup_ops = { .reply = reply, .forget = forget };
 
 /* ---- the loop ---- */
 
@@ -458,6 +477,7 @@ static int turn(struct control *control, int64_t *ret_due_ns)
 	due_ns = MIN(due_ns, open_table(control));
 	due_ns = MIN(due_ns,
 		     coordinator_run(control->coordinator, control->now_ns, control->wall_ms));
+	due_ns = MIN(due_ns, timelookup_run(control->timelookup, control->now_ns));
 	if (control->guest != NULL)
 		due_ns = MIN(due_ns, control->guest->run(control->guest->context, control->now_ns));
 	error = commit(control);
@@ -577,7 +597,8 @@ static int open_parts(struct control *control)
 		return error;
 	control->coordinator = coordinator_new(control->config, control->meta, control->parked,
 					       &coordinator_ops, control);
-	if (control->coordinator == NULL)
+	control->timelookup = timelookup_new(control->meta, &timelookup_ops, control);
+	if (control->coordinator == NULL || control->timelookup == NULL)
 		return -ENOMEM;
 	return boxlink_new(control->config->run_dir, (uint64_t)clock_now_ns(), &link_ops, control,
 			   &control->link);
@@ -611,6 +632,7 @@ void control_close(struct control *control)
 		return;
 	boxlink_free(control->link);
 	coordinator_free(control->coordinator);
+	timelookup_free(control->timelookup);
 	while ((node = list_pop_front(&control->waiters)) != NULL)
 		free(LIST_ENTRY(node, struct waiter, link));
 	partitions_close(control->table);

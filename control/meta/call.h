@@ -20,7 +20,8 @@
 struct call {
 	int16_t api_key;
 	int16_t version;
-	uint64_t token; /* parked.h: names the request until it is answered; never 0 */
+	uint64_t token;      /* parked.h: names the request until it is answered; never 0 */
+	uint64_t connection; /* upcall.h; 0: none, the guest's */
 	struct reader body;
 	struct wire_scratch scratch;
 	struct writer reply; /* response body */

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Claim: the loop answers a change only when the cores serve it, makes topics that Metadata asks
- * for, grants producer ids, closes what it cannot decode, comes back after the dataplane died, and
- * stops on SIGTERM. Shown by the real loop in a thread against a fake dataplane on real rings.
+ * for, grants producer ids, closes what it cannot decode, serves others during a long lookup and
+ * forgets one whose connection closed, comes back after the dataplane died, and stops on SIGTERM.
+ * Shown by the real loop in a thread against a fake dataplane on real rings.
  */
+#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/stat.h>
 
 #include "base/log.h"
+#include "storage/batch.h"
 
 #include "control/control.h"
 #include "control/privileges.h"
@@ -17,13 +21,15 @@
 #include "fakebox.h"
 #include "metabox.h"
 
-#define WAIT_MS 10000
+#define WAIT_MS  10000
+#define LONG_LOG 64
 
 struct fixture {
 	struct metabox meta; /* for its folder and buffers; its metadata is closed */
 	struct fakebox box;
 	struct control *control;
 	struct partitions *table;
+	uint64_t connection; /* of what is sent next */
 	pthread_t thread;
 	int result;
 };
@@ -125,6 +131,7 @@ static void send_request(struct fixture *f, uint32_t core, uint64_t cookie, int1
 		struct upcall_request head;
 		uint8_t bytes[1024];
 	} upcall = { .head = { .cookie = cookie,
+			       .connection = f->connection,
 			       .api_key = key,
 			       .api_version = version,
 			       .client_id_size = 0xffff,
@@ -247,6 +254,101 @@ static void test_control_closes_what_it_cannot_decode(void **state)
 	assert_int_not_equal(reply->error, 0);
 }
 
+/** Offsets 0 to LONG_LOG - 1 of t-0, in one segment of as many MiB. */
+static void make_long_log(struct fixture *f, const struct uuid *topic_id)
+{
+	const size_t size = 1024 * 1024;
+	struct partition_view view = { .topic_id = *topic_id, .topic = "t" };
+	uint8_t *value = calloc(2, size), *bytes = value + size;
+	char path[128];
+	FILE *file;
+
+	assert_non_null(value);
+	(void)snprintf(path, sizeof(path), "%s/log", f->meta.dir);
+	assert_true(mkdir(path, 0755) == 0 || errno == EEXIST);
+	(void)snprintf(path, sizeof(path), "%s/log/t-0", f->meta.dir);
+	assert_int_equal(mkdir(path, 0755), 0);
+	(void)snprintf(path, sizeof(path), "%s/log/t-0/00000000000000000000.log", f->meta.dir);
+	file = fopen(path, "we");
+	assert_non_null(file);
+	for (int64_t i = 0; i < LONG_LOG; i++) {
+		struct batch_builder builder;
+		int64_t written;
+
+		batch_builder_init(&builder, bytes, size, 1000 + i, 0);
+		batch_builder_add(&builder, NULL, 0, value, size - 1000);
+		written = batch_builder_end(&builder, i, 0);
+		assert_true(written > 0);
+		assert_int_equal(fwrite(bytes, 1, (size_t)written, file), written);
+		view.file_end += written;
+	}
+	assert_int_equal(fclose(file), 0);
+	free(value);
+	view.high_watermark = view.last_stable_offset = view.next_offset = LONG_LOG;
+	partition_cell_write(partitions_add(f->table, &view), &view);
+}
+
+static void send_list_offsets(struct fixture *f, uint64_t cookie, int64_t timestamp)
+{
+	struct wire_list_offsets_request_topics_partitions partition = { 0, -1, timestamp };
+	struct wire_list_offsets_request_topics topic = { WIRE_STRING("t"), &partition, 1 };
+	struct wire_list_offsets_request request = { .replica_id = -1,
+						     .topics = &topic,
+						     .topics_count = 1 };
+	struct writer writer = metabox_writer(&f->meta);
+
+	wire_encode_list_offsets_request(&writer, 5, &request);
+	send_request(f, 1, cookie, WIRE_API_LIST_OFFSETS, 5, &writer);
+}
+
+/** @return the offset that the next answer says; its cookie is checked */
+static int64_t listed_offset(struct fixture *f, uint64_t cookie)
+{
+	const struct command_reply *reply = (const void *)command(f, 1);
+	struct wire_list_offsets_response response;
+	struct wire_scratch scratch;
+	struct reader reader;
+
+	assert_int_equal(reply->cookie, cookie);
+	assert_int_equal(reply->error, 0);
+	wire_scratch_init(&scratch, f->meta.decoded, METABOX_SCRATCH);
+	reader_init(&reader, reply->body, reply->body_size);
+	assert_int_equal(wire_decode_list_offsets_response(&reader, 5, &scratch, &response), 0);
+	assert_int_equal(response.topics[0].partitions[0].error_code, 0);
+	return response.topics[0].partitions[0].offset;
+}
+
+static void test_control_serves_during_a_long_lookup(void **state)
+{
+	struct upcall_gone gone = { .header = { UPCALL_GONE, 1, sizeof(gone) }, .connection = 5 };
+	struct fixture *f = *state;
+	uint64_t generation;
+
+	serve_snapshot(f, expect_snapshot(f));
+	send_create_topics(f, 1, 77);
+	generation = expect_snapshot(f);
+	{
+		CLEANUP(snapshot_freep) struct snapshot *snapshot = load(f);
+
+		assert_string_equal(snapshot->topics[1].name, "t");
+		make_long_log(f, &snapshot->topics[1].id);
+	}
+	serve_snapshot(f, generation);
+	assert_int_equal(((const struct command_reply *)(const void *)command(f, 1))->cookie, 77);
+	/* Two that read everything, one of a connection that closes, and one that waits for nobody. */
+	f->connection = 4;
+	send_list_offsets(f, 1, 5000);
+	f->connection = 5;
+	send_list_offsets(f, 2, 5000);
+	f->connection = 6;
+	send_list_offsets(f, 3, -1);
+	fakebox_upcall(&f->box, 1, &gone, sizeof(gone));
+	assert_int_equal(listed_offset(f, 3), LONG_LOG);
+	assert_int_equal(listed_offset(f, 1), -1);
+	send_list_offsets(f, 4, 1000 + LONG_LOG / 2);
+	assert_int_equal(listed_offset(f, 4), LONG_LOG / 2);
+}
+
 static void test_control_survives_the_dataplane(void **state)
 {
 	struct fixture *f = *state;
@@ -287,6 +389,7 @@ int main(void)
 		TEST(test_control_creates_for_metadata),
 		TEST(test_control_grants_producer_ids),
 		TEST(test_control_closes_what_it_cannot_decode),
+		TEST(test_control_serves_during_a_long_lookup),
 		TEST(test_control_survives_the_dataplane),
 		cmocka_unit_test(test_control_keeps_its_user_when_the_wanted_one_is_missing),
 	};

@@ -25,7 +25,7 @@ BANNED = [
     (r"\bsignal\s*\(", "sigaction()"),
 ]
 LEFTOVERS = [(r"\b(FIXME|XXX|HACK|TODO)\b", "leftover"), (r"#if 0", "dead code"),
-             (r"/work/|/tmp/bash", "a path of one machine")]
+             (r"/(home|root)/\w", "a path of one machine")]
 FUNCTION = re.compile(r"^(?!static inline\s*$)[A-Za-z_][^;{}#]*?\b([a-z_0-9]+)\s*\(([^;{}]*)\)\s*\n\{",
                       re.M)
 

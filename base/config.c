@@ -193,12 +193,24 @@ int config_load(struct config *config, const char *path, char *reterr, size_t re
 	return error;
 }
 
+/** An empty setting becomes a folder below another; one that would be too long stays empty. */
+static void fill_folder(char folder[static CONFIG_TEXT_MAX], const char *parent, const char *name)
+{
+	char path[2 * CONFIG_TEXT_MAX];
+	int size = snprintf(path, sizeof(path), "%s/%s", parent, name);
+
+	if (folder[0] == '\0' && size > 0 && size < CONFIG_TEXT_MAX)
+		memcpy(folder, path, (size_t)size + 1);
+}
+
 void config_finish(struct config *config)
 {
 	if (config->run_dir[0] == '\0')
 		(void)snprintf(
 			config->run_dir, sizeof(config->run_dir), "/dev/shm/millrace-%08x",
 			crc32c_extend(CRC32C_INIT, config->data_dir, strlen(config->data_dir)));
+	fill_folder(config->tables_dir, config->data_dir, "tables");
+	fill_folder(config->worker_spill_dir, config->data_dir, "spill");
 }
 
 void config_print(const struct config *config, FILE *out)

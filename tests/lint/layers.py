@@ -23,15 +23,19 @@ ALLOWED = {
     "compute/": ["base/", "storage/"],
     "control/": ["base/", "storage/", "dataplane/wire/", "dataplane/core/command.h",
                  "dataplane/core/upcall.h"],
-    "orchestrate/": ["base/", "compute/task.h", "control/meta/", "control/http/"],
+    "control/cli/": ["base/", "storage/", "control/", "orchestrate/manifest.h", "compute/task.h"],
+    "orchestrate/": ["base/", "storage/partitions.h", "compute/task.h", "compute/decode/schema.h",
+                     "control/control.h", "control/http/"],
 }
 
 # Outside header (regular expression) -> files (prefixes) that may include it.
 HOMES = {
     r"rte_.*": ["dataplane/nic/"],
     r"liburing(\.h|/.*)": ["storage/uring.c", "dataplane/sock/"],
-    r"duckdb\.h": ["compute/duck.c"],
-    r"sqlite3\.h": ["control/store.c", "orchestrate/store.c"],
+    r"duckdb.*\.h": ["compute/duck/"],
+    r"sqlite3\.h": ["orchestrate/store.c"],
+    r"yaml\.h": ["orchestrate/yaml"],
+    r"curl/curl\.h": ["control/cli/", "orchestrate/webcall.c"],
     r"isa-l.*": ["base/crc32c.c"],
     r"microhttpd\.h": ["control/http/"],
     r"sys/random\.h": ["base/prng.c"],

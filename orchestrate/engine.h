@@ -13,8 +13,11 @@
  * States, rules and limits are Airflow's (facts in the architecture page). Instants: wall time in microseconds since
  * 1970. A wall clock that jumps back never makes a scheduled run twice: (dag, logical date) is unique.
  *
+ * Time: retries, pokes and timeouts follow a clock of the engine's own that a jump of the wall clock does not
+ * move; only schedules follow the wall clock.
+ *
  * Context: control's loop. Memory: heap; finished runs beyond ENGINE_RUNS_KEPT of a dag leave memory (the
- * store has them).
+ * store has them), in engine_turn() only: pointers to runs and task instances are good until the next one.
  */
 #pragma once
 
@@ -27,6 +30,9 @@
 
 #define ENGINE_RUNS_KEPT 50
 #define ENGINE_LOST_MAX  3 /* lost attempts of a task instance that cost no retry */
+/** Scheduled runs of a dag that wait in queued; further slots stay with the timetable. */
+#define ENGINE_QUEUED_MAX     100
+#define ENGINE_CANCEL_WAIT_US INT64_C(30000000) /* then the attempt is given up */
 
 enum run_state { RUN_QUEUED, RUN_RUNNING, RUN_SUCCESS, RUN_FAILED };
 enum run_type { RUN_SCHEDULED, RUN_MANUAL };
@@ -59,6 +65,7 @@ struct ti {
 	int64_t next_us;                                   /* of a retry or the next poke */
 	int64_t first_poke_us;
 	bool is_cancelling; /* a cancel was asked for; the attempt still has to end */
+	bool is_clearing;   /* cleared while it ran: begins anew when the attempt has ended */
 	char *message;      /* why it failed or was skipped; NULL */
 	json_t *result;     /* XCom: what it returned; NULL */
 };
@@ -72,7 +79,8 @@ struct run {
 	struct timetable_slot slot;
 	int64_t queued_us, start_us, end_us;
 	json_t *conf;
-	char *note;     /* why it ended as it did, when not by its tasks */
+	bool is_stopping; /* cancelled or timed out: ends as failed once its attempts have ended */
+	char *note; /* why it ended as it did, when not by its tasks; slots passed over before it */
 	struct ti *tis; /* [dag->task_count] */
 };
 
@@ -105,6 +113,11 @@ struct engine_ports {
 	void (*start)(void *context, const struct ti *ti);
 	/** Make an attempt end soon; engine_attempt_ended() must follow whatever happens. */
 	void (*cancel)(void *context, const struct ti *ti, const char *why);
+	/**
+	 * An attempt did not end ENGINE_CANCEL_WAIT_US after its cancel and was given up: fence it with ti->attempt, a
+	 * number that no attempt has. Its reports are refused from now on. NULL: not wanted
+	 */
+	void (*give_up)(void *context, const struct ti *ti, int64_t attempt);
 	/** A run ended. */
 	void (*run_ended)(void *context, const struct run *run);
 };
@@ -128,8 +141,15 @@ void engine_restore_counter(struct engine *engine, int64_t next_attempt);
 /** @param last_slot  NULL: none. The engine takes a reference on dag. */
 NODISCARD int engine_restore_dag(struct engine *engine, struct dag *dag, bool is_paused,
 				 const struct timetable_slot *last_slot);
-/** The run and its task instances as saved; `run` and what it points to are copied. @param dag  version of the run */
+/**
+ * The run and its task instances as saved; `run` and what it points to are copied. Of instances never saved only
+ * `state` (TI_NONE) counts. Later than engine_restored() it brings a finished run back, to clear it.
+ *
+ * @param dag  version of the run
+ * @return 0; -ENOENT no such dag; -EEXIST it is here; -EINVAL too late for a run that has not finished; -ENOMEM
+ */
 NODISCARD int engine_restore_run(struct engine *engine, const struct run *run, struct dag *dag);
+/** Asks again for the cancels that were asked for. Attempts of TI_QUEUED that run: engine_attempt_started(). */
 void engine_restored(struct engine *engine, int64_t now_us);
 
 /* ---- what people and the API do ---- */
@@ -152,7 +172,12 @@ NODISCARD int engine_pause(struct engine *engine, const char *dag_id, bool is_pa
 NODISCARD int engine_trigger(struct engine *engine, const char *dag_id, const char *run_id,
 			     int64_t logical_us, json_t *conf, int64_t now_us,
 			     const struct run **ret_run);
-/** Clear a task (NULL: all failed ones) with all downstream of it, so that they run again. @return count; -ENOENT */
+/**
+ * Clear a task (NULL: all failed ones) with all downstream of it, so that they run again; attempts that run are
+ * ended first.
+ *
+ * @return count; -ENOENT; -EBUSY the run is being stopped
+ */
 NODISCARD int engine_clear(struct engine *engine, const char *dag_id, const char *run_id,
 			   const char *task, bool has_downstream, int64_t now_us);
 /** Cancel a run: what runs is ended, what waits is failed. @return 0; -ENOENT */
@@ -192,8 +217,9 @@ NODISCARD int engine_dag(const struct engine *engine, const char *dag_id,
 /** Visit every dag in order of name; index from 0. @return false: no more */
 bool engine_dag_at(const struct engine *engine, uint32_t index, struct engine_dag_view *ret_view);
 const struct run *engine_run(const struct engine *engine, const char *dag_id, const char *run_id);
+/** @return the instance whose newest attempt this is and has not ended; NULL */
 const struct ti *engine_ti(const struct engine *engine, int64_t attempt);
-/** One sentence: why this task instance does not run (or that it does, or has ended), into ret [size]. @return ret */
+/** One sentence: why this task instance does not run (or that it does, or has ended). @param ret  [size > 0]. @return ret */
 const char *engine_why(const struct engine *engine, const struct ti *ti, int64_t now_us, char *ret,
 		       size_t size);
 /** Slots of a pool in use. @return false: no such pool */

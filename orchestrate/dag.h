@@ -48,13 +48,13 @@ struct dag_task {
 	 * What it does, by kind, with file contents put in and templates not yet rendered:
 	 * sql: {"sql","reads","writes","mode","key","partition_by","replace_where","merge_schema","limit","memory","threads"}
 	 * command: {"command": [argv] or text for /bin/sh -c, "env": {}, "output": "json|text|none"}
-	 * http: {"url" or "conn"+"path","method","headers","json","body","expect_status":[..]}
+	 * http: {"url" or "conn"+"path","method","headers","json","body","expect_status":[..] (absent: 2xx)}
 	 * checks: {"checks":[{"name","sql","expect","severity"}]}
 	 * sensor: {"topic","records"} or {"file"} or {"time": "RFC 3339 or template"}
 	 * notify: {"message","conn" (webhook; optional)}
 	 */
 	json_t *spec;
-	char hash[65]; /* of all that is above, hex */
+	char hash[65]; /* of what it does (name, kind, spec, declared topics), hex */
 };
 
 struct dag {
@@ -62,7 +62,7 @@ struct dag {
 	char id[DAG_NAME_MAX + 1];
 	char version[65]; /* hash of the folder's contents, hex */
 	char *description;
-	char *folder;   /* where it was applied from */
+	char *folder;   /* where it was applied from; set by whoever applies it; NULL: not known */
 	json_t *tags;   /* array of text */
 	json_t *params; /* object: defaults of conf */
 	json_t *topics; /* as in compute/task.h */

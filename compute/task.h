@@ -10,7 +10,8 @@
  *
  * Control to worker:
  *   {"op":"hello","version":1}
- *   {"op":"start","attempt":17,"kind":"sql|check|query", ...}   attempt: unique number, see below
+ *   {"op":"start","attempt":17,"kind":"sql|check|query|tables|table", ...}   attempt: unique number, see below;
+ *       of query, tables and table a negative one, forgotten with the connection
  *   {"op":"cancel","attempt":17}        ends at once with outcome "cancelled"
  *   {"op":"forget","attempt":17}        the outcome was taken over and is durable
  * Worker to control:
@@ -26,6 +27,7 @@
  *   "dag","task","run" text, "try" number           for logs and commitInfo; absent for ad-hoc queries
  *   "log": path                                      NDJSON lines {"timestamp","level","event"} are appended
  *   "fence": path                                    see task_fence_*(); absent: none
+ *   "mask": [text]                                   secrets, shown as *** in the log and in messages
  *   "memory": bytes, "threads": n, "timeout_ms": n   0 or absent: the worker's defaults
  *   "topics": {"raw.flights": {"columns": {...as in decode/schema.h}, "quarantine": "bronze.bad"}}
  *
@@ -52,6 +54,13 @@
  * kind query:
  *   "sql", "limit": rows; reads everything, writes nothing
  *   result: {"columns":[{"name","type"}],"data":[[text or null]],"rows":n,"truncated":bool}
+ * kind tables: no fields. Every Delta table below tables.dir
+ *   result: {"tables":[{"name":"bronze.flights","version":n,"rows":n or null,"bytes":n,"files":n,
+ *       "updated_at":"2026-01-01T00:00:00.000000Z"}]}   a damaged one: {"name","error"}
+ * kind table:
+ *   "table":"bronze.flights"
+ *   result: as one of `tables`, and "schema":[{"name","type","nullable"}], "partition_columns":[text],
+ *       "history":[{"version","timestamp","operation","parameters","metrics"}] newest first, up to 100
  *
  * Exactly once: the txn of a topic partition has appId "<dag>/<task>/<topic id>/<partition>", version = next
  * offset; of a table "<dag>/<task>/table/<table id>" version = last version read. They are committed with

@@ -13,6 +13,7 @@
 #include "base/err.h"
 
 #include "compute/decode/schema.h"
+#include "orchestrate/civil.h"
 #include "orchestrate/digest.h"
 #include "orchestrate/manifest_graph.h"
 #include "orchestrate/manifest_task.h"
@@ -31,22 +32,9 @@ static void refuse_yaml(void *context, uint32_t line, uint32_t column, const cha
 	manifest_value_refuse_at(context, MANIFEST_FILE, line, column, message, hint);
 }
 
-/** Days since 1970 of a civil date (Howard Hinnant's algorithm). */
-static int64_t days_from_civil(int64_t year, int64_t month, int64_t day)
-{
-	int64_t era, of_era, of_year;
-
-	year -= month <= 2;
-	era = (year >= 0 ? year : year - 399) / 400;
-	of_era = year - era * 400;
-	of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-	return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
-}
-
 /** "2026-01-01", "2026-01-01T06:00:00" in the zone of the schedule, or with Z or +01:00. */
 static bool parse_instant(const char *text, const struct tzfile *zone, int64_t *ret_us)
 {
-	static const int lengths[] = { 0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
 	unsigned year, month, day, hour = 0, minute = 0, second = 0, off_hour, off_minute;
 	int used = 0, more = 0;
 	int64_t local;
@@ -60,11 +48,12 @@ static bool parse_instant(const char *text, const struct tzfile *zone, int64_t *
 			return false;
 		used += more + 1;
 	}
-	if (month < 1 || month > 12 || day < 1 || day > (unsigned)lengths[month] || hour > 23 ||
-	    minute > 59 || second > 59 ||
-	    (month == 2 && day == 29 && (year % 4 != 0 || (year % 100 == 0 && year % 400 != 0))))
+	if (month < 1 || month > 12 || day < 1 || hour > 23 || minute > 59 || second > 59 ||
+	    day > (unsigned)civil_month_days((int32_t)year, (int32_t)month))
 		return false;
-	local = days_from_civil(year, month, day) * 86400 + hour * 3600 + minute * 60 + second;
+	local = civil_to_days((struct civil_date){ (int32_t)year, (int32_t)month, (int32_t)day }) *
+			CIVIL_DAY_S +
+		hour * 3600 + minute * 60 + second;
 	text += used;
 	if (*text == '\0') {
 		*ret_us = tzfile_to_utc(zone, local, false) * SECOND_US;

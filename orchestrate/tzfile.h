@@ -30,7 +30,7 @@ DEFINE_CLEANUP(struct tzfile, tzfile_free);
 int32_t tzfile_offset(const struct tzfile *zone, int64_t utc_s);
 /**
  * The instant of a local time (seconds since 1970 as if local were UTC). A local time that occurs twice is
- * its second instance if `is_second`, else its first; one that does not occur is read with the offset
- * before the gap if `is_second`, else with the one after it (PEP 495: fold).
+ * its second instance if `is_second`, else its first; one that does not occur is as far behind the
+ * gap as it is inside it (02:30 is 03:30).
  */
 int64_t tzfile_to_utc(const struct tzfile *zone, int64_t local_s, bool is_second);

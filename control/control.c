@@ -10,6 +10,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -20,10 +21,12 @@
 #include "control/meta/parked.h"
 #include "control/meta/timelookup.h"
 
-#define SCRATCH_SIZE      (32U * 1024 * 1024) /* decoded arrays of one request and its answer */
-#define REPLY_MAX         (BOXLINK_RECORD_MAX - sizeof(struct command_reply))
-#define GUEST_CORE        UINT32_MAX /* parked_request.core of the guest's requests */
-#define SERVED_TIMEOUT_MS 30000      /* longest wait for the cores, whatever the client allows */
+#define SCRATCH_SIZE (32U * 1024 * 1024) /* decoded arrays of one request and its answer */
+#define REPLY_MAX    (BOXLINK_RECORD_MAX - sizeof(struct command_reply))
+#define GUESTS_MAX   4
+/* Guest N's requests are parked as of core GUEST_CORE + N, which no core is. */
+#define GUEST_CORE        (UINT32_MAX - GUESTS_MAX + 1)
+#define SERVED_TIMEOUT_MS 30000 /* longest wait for the cores, whatever the client allows */
 #define TABLE_RETRY_NS    (100 * NS_PER_MS)
 #define NO_OWNER          UINT32_MAX
 #define CLIENT_ID_NULL    0xffff
@@ -48,8 +51,9 @@ struct control {
 	struct coordinator *coordinator;
 	struct timelookup *timelookup;
 	struct boxlink *link;
-	struct partitions *table; /* NULL: not connected, or not there yet */
-	const struct control_guest *guest;
+	struct partitions *table;                       /* NULL: not connected, or not there yet */
+	const struct control_guest *guests[GUESTS_MAX]; /* [guest_count] */
+	uint32_t guest_count;
 	uint32_t owners
 		[COORDINATOR_PARTITIONS_MAX]; /* core of each offsets partition, or NO_OWNER */
 	struct list waiters;
@@ -77,8 +81,10 @@ static void send_reply(struct control *control, const struct parked_request *req
 	};
 	int error;
 
-	if (request->core == GUEST_CORE) {
-		control->guest->answer(control->guest->context, request->cookie, body, size);
+	if (request->core >= GUEST_CORE) {
+		const struct control_guest *guest = control->guests[request->core - GUEST_CORE];
+
+		guest->answer(guest->context, request->cookie, body, size);
 		return;
 	}
 	error = boxlink_send(control->link, request->core, &reply, sizeof(reply), body, size);
@@ -202,10 +208,21 @@ static void serve(struct control *control, struct call *call)
 	}
 }
 
-int control_request(struct control *control, uint64_t token, int16_t api_key, int16_t version,
-		    const uint8_t *body, uint32_t size)
+static uint32_t guest_index(const struct control *control, const struct control_guest *guest)
 {
-	struct parked_request request = { GUEST_CORE, token, api_key, version };
+	uint32_t i = 0;
+
+	while (i < control->guest_count && control->guests[i] != guest)
+		i++;
+	CHECK(i < control->guest_count);
+	return i;
+}
+
+int control_request(struct control *control, const struct control_guest *guest, uint64_t token,
+		    int16_t api_key, int16_t version, const uint8_t *body, uint32_t size)
+{
+	struct parked_request request = { GUEST_CORE + guest_index(control, guest), token, api_key,
+					  version };
 	struct call call = {
 		.api_key = api_key,
 		.version = version,
@@ -478,8 +495,9 @@ static int turn(struct control *control, int64_t *ret_due_ns)
 	due_ns = MIN(due_ns,
 		     coordinator_run(control->coordinator, control->now_ns, control->wall_ms));
 	due_ns = MIN(due_ns, timelookup_run(control->timelookup, control->now_ns));
-	if (control->guest != NULL)
-		due_ns = MIN(due_ns, control->guest->run(control->guest->context, control->now_ns));
+	for (uint32_t i = 0; i < control->guest_count; i++)
+		due_ns = MIN(due_ns,
+			     control->guests[i]->run(control->guests[i]->context, control->now_ns));
 	error = commit(control);
 	if (error != 0)
 		return error;
@@ -503,14 +521,15 @@ static int timeout_ms(int64_t due_ns)
 
 static void wait_for_work(struct control *control, int64_t due_ns)
 {
-	struct pollfd fds[BOXLINK_POLL_FDS + 2];
+	struct pollfd fds[BOXLINK_POLL_FDS + 1 + GUESTS_MAX];
 	int count = boxlink_poll_fds(control->link, fds);
 	struct signalfd_siginfo info;
 
 	fds[count++] = (struct pollfd){ .fd = control->signal_fd, .events = POLLIN };
-	if (control->guest != NULL)
-		fds[count++] = (struct pollfd){ .fd = control->guest->fd(control->guest->context),
-						.events = POLLIN };
+	for (uint32_t i = 0; i < control->guest_count; i++)
+		fds[count++] =
+			(struct pollfd){ .fd = control->guests[i]->fd(control->guests[i]->context),
+					 .events = POLLIN };
 	(void)poll(fds, (nfds_t)count, timeout_ms(due_ns)); /* every turn looks at everything */
 	if (read(control->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
 		log_info("signal %u: stopping", info.ssi_signo);
@@ -647,7 +666,8 @@ void control_close(struct control *control)
 
 void control_attach(struct control *control, const struct control_guest *guest)
 {
-	control->guest = guest;
+	CHECK(control->guest_count < GUESTS_MAX);
+	control->guests[control->guest_count++] = guest;
 }
 
 bool control_is_dataplane_up(const struct control *control)

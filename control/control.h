@@ -2,8 +2,8 @@
 /**
  * @file
  * The control process: one event loop that joins the metadata (meta/), the group coordinator
- * (group/) and the channel to the dataplane (meta/boxlink.h), and lets one guest, the HTTP API, run
- * in the same loop.
+ * (group/) and the channel to the dataplane (meta/boxlink.h), and lets guests, the HTTP API and the
+ * scheduler, run in the same loop.
  *
  * A turn: upcalls in, requests handled, changed metadata made durable once for the whole turn, the
  * new snapshot announced, timers. Answers to changes wait until every core serves the snapshot.
@@ -39,14 +39,15 @@ NODISCARD int control_open(const struct config *config, struct control **ret_con
 void control_close(struct control *control);
 DEFINE_CLEANUP(struct control, control_close);
 
-/** @param guest  borrowed for the life of the loop */
+/** At most four. @param guest  borrowed for the life of the loop */
 void control_attach(struct control *control, const struct control_guest *guest);
 /** Run until control_stop() or SIGTERM/SIGINT. @return 0; the error that ends the process */
 NODISCARD int control_run(struct control *control);
 
-/** Serve a request of the guest (client id "http"). @return 0; -EBUSY too many are under way */
-NODISCARD int control_request(struct control *control, uint64_t token, int16_t api_key,
-			      int16_t version, const uint8_t *body, uint32_t size);
+/** Serve a request of a guest (client id "http"). @return 0; -EBUSY too many are under way */
+NODISCARD int control_request(struct control *control, const struct control_guest *guest,
+			      uint64_t token, int16_t api_key, int16_t version, const uint8_t *body,
+			      uint32_t size);
 
 bool control_is_dataplane_up(const struct control *control);
 /** @return NULL: not connected */

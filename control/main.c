@@ -9,10 +9,10 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "base/privileges.h"
 
 #include "control/control.h"
 #include "control/http/webapi.h"
-#include "control/privileges.h"
 
 static const char usage[] =
 	"usage: millrace-control [--config FILE] [--set NAME=VALUE]...\n"
@@ -85,20 +85,32 @@ static int read_settings(int argc, char **argv, struct config *config)
 
 /* ---- the HTTP API as the loop's guest ---- */
 
+/** The loop and the guest that the API is in it. */
+struct web_seat {
+	struct control *control;
+	struct control_guest guest;
+};
+
 static bool web_is_up(void *context)
 {
-	return control_is_dataplane_up(context);
+	const struct web_seat *seat = context;
+
+	return control_is_dataplane_up(seat->control);
 }
 
 static const struct partitions *web_partitions(void *context)
 {
-	return control_partitions(context);
+	const struct web_seat *seat = context;
+
+	return control_partitions(seat->control);
 }
 
 static int web_request(void *context, uint64_t token, int16_t api_key, int16_t version,
 		       const uint8_t *body, uint32_t size)
 {
-	return control_request(context, token, api_key, version, body, size);
+	const struct web_seat *seat = context;
+
+	return control_request(seat->control, &seat->guest, token, api_key, version, body, size);
 }
 
 static const struct webapi_ops web_ops = {
@@ -127,7 +139,9 @@ static int serve(const struct config *config)
 	CLEANUP(control_closep) struct control *control = NULL;
 	CLEANUP(webapi_closep) struct webapi *web = NULL;
 	struct webapi_config web_config = { .config = config, .ops = &web_ops };
-	struct control_guest guest = { .fd = guest_fd, .run = guest_run, .answer = guest_answer };
+	struct web_seat seat = {
+		.guest = { .fd = guest_fd, .run = guest_run, .answer = guest_answer },
+	};
 	char reterr[512];
 	int error = control_open(config, &control);
 
@@ -135,16 +149,27 @@ static int serve(const struct config *config)
 		return error;
 	web_config.meta = control_meta(control);
 	web_config.groups = control_groups(control);
-	web_config.ctx = control;
+	seat.control = control;
+	web_config.ctx = &seat;
 	web_config.now_ns = clock_now_ns();
 	error = webapi_open(&web_config, &web, reterr, sizeof(reterr));
 	if (error != 0) {
 		log_error("HTTP: %s", reterr);
 		return error;
 	}
-	guest.context = web;
-	control_attach(control, &guest);
+	seat.guest.context = web;
+	control_attach(control, &seat.guest);
 	return control_run(control);
+}
+
+static int drop_privileges(const struct config *config)
+{
+	char metadata[CONFIG_TEXT_MAX + 16], pipelines[CONFIG_TEXT_MAX + 16];
+	const char *folders[] = { metadata, pipelines, config->tables_dir };
+
+	(void)snprintf(metadata, sizeof(metadata), "%s/metadata", config->data_dir);
+	(void)snprintf(pipelines, sizeof(pipelines), "%s/orchestrate", config->data_dir);
+	return privileges_drop(config, folders, ARRAY_COUNT(folders));
 }
 
 int main(int argc, char **argv)
@@ -159,7 +184,7 @@ int main(int argc, char **argv)
 	/* A closed HTTP connection is an error of write(). */
 	if (sigaction(SIGPIPE, &ignore, NULL) != 0)
 		return EXIT_FAILURE;
-	error = privileges_drop(&config);
+	error = drop_privileges(&config);
 	if (error != 0) {
 		log_error("cannot become user %s: %s", config.user, err_str(error));
 		return EXIT_FAILURE;

@@ -40,7 +40,7 @@ enum { DATAPLANE, CONTROL, CHILD_COUNT };
 
 static struct child children[CHILD_COUNT] = {
 	{ .name = "millrace-dataplane", .folder = "../dataplane", .ready = "ready.dataplane" },
-	{ .name = "millrace-control", .folder = "." },
+	{ .name = "millrace-control", .folder = ".." },
 };
 
 /** Find the program beside this one, or where a build tree has it. @return 0; -errno */

@@ -40,8 +40,11 @@ static const struct http_route *find_route(const struct http *http, const char *
 					   const char *path, const char **ret_rest,
 					   bool *ret_is_path)
 {
-	for (uint32_t i = 0; i < http->config.route_count; i++) {
-		const struct http_route *route = &http->config.routes[i];
+	uint32_t extra = http->config.extra_route_count;
+
+	for (uint32_t i = 0; i < extra + http->config.route_count; i++) {
+		const struct http_route *route =
+			i < extra ? &http->config.extra_routes[i] : &http->config.routes[i - extra];
 		size_t size = strlen(route->pattern);
 		bool is_prefix = size > 0 && route->pattern[size - 1] == '*';
 
@@ -135,7 +138,8 @@ static void take_body(struct http_call *call, const char *bytes, size_t size)
 static void dispatch(struct http_call *call, const char *path, const char *method)
 {
 	const char *rest = "";
-	bool is_path = false;
+	const struct http_config *config = &call->http->config;
+	bool is_path = false, is_extra;
 
 	call->is_handled = true;
 	if (call->is_too_large) {
@@ -163,7 +167,9 @@ static void dispatch(struct http_call *call, const char *path, const char *metho
 		http_reply_error(call, MHD_HTTP_URI_TOO_LONG, "the path is too long");
 		return;
 	}
-	call->route->handle(call->http->config.ctx, call);
+	is_extra = call->route >= config->extra_routes &&
+		   call->route < config->extra_routes + config->extra_route_count;
+	call->route->handle(is_extra ? config->extra_ctx : config->ctx, call);
 }
 
 /* libmicrohttpd calls this once when the head is there, once per piece of the body, once at its end,

@@ -35,7 +35,10 @@ struct http_config {
 		token; /* bearer token that calls must carry, but for the page itself and the probes; "": none */
 	const struct http_route *routes; /* borrowed for life; the first match serves */
 	uint32_t route_count;
-	void *ctx; /* of the handlers */
+	const struct http_route *extra_routes; /* looked at before; borrowed for life */
+	uint32_t extra_route_count;
+	void *extra_ctx; /* of their handlers */
+	void *ctx;       /* of the handlers */
 };
 
 /**

@@ -70,6 +70,9 @@ int webapi_open(const struct webapi_config *config, struct webapi **ret_api, cha
 		.token = config->config->http_token,
 		.routes = routes,
 		.route_count = ARRAY_COUNT(routes),
+		.extra_routes = config->extra_routes,
+		.extra_route_count = config->extra_route_count,
+		.extra_ctx = config->extra_ctx,
 		.ctx = api,
 	};
 	int error;

@@ -21,6 +21,7 @@
 #include "storage/partitions.h"
 
 #include "control/group/group.h"
+#include "control/http/http.h"
 #include "control/meta/meta.h"
 
 #define WEBAPI_CHANGES_MAX 256
@@ -51,7 +52,10 @@ struct webapi_config {
 	struct groups *groups;
 	const struct webapi_ops *ops;
 	void *ctx;
-	int64_t now_ns; /* monotonic: uptime counts from here */
+	const struct http_route *extra_routes; /* of other parts of the box */
+	uint32_t extra_route_count;
+	void *extra_ctx; /* of their handlers */
+	int64_t now_ns;  /* monotonic: uptime counts from here */
 };
 
 /** Listen. @param[out] reterr  [reterr_size] what failed and the remedy. @return 0; -errno */

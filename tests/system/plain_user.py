@@ -38,7 +38,7 @@ class PlainUser:
         os.mkdir(self.data)
         give(self.data)
         # The tree may lie where that user cannot look.
-        for program in ("control/cli/millrace", "control/millrace-control",
+        for program in ("control/cli/millrace", "millrace-control",
                         "dataplane/millrace-dataplane"):
             shutil.copy(os.path.join(BUILD, program), folder)
         self.millrace = os.path.join(folder, "millrace")

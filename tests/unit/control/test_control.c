@@ -12,10 +12,10 @@
 #include <sys/stat.h>
 
 #include "base/log.h"
+#include "base/privileges.h"
 #include "storage/batch.h"
 
 #include "control/control.h"
-#include "control/privileges.h"
 
 #include "cm.h"
 #include "fakebox.h"
@@ -376,7 +376,7 @@ static void test_control_keeps_its_user_when_the_wanted_one_is_missing(void **st
 	(void)state;
 	config_init(&config);
 	(void)snprintf(config.user, sizeof(config.user), "no-such-user");
-	assert_int_equal(privileges_drop(&config), 0);
+	assert_int_equal(privileges_drop(&config, NULL, 0), 0);
 	assert_int_equal(geteuid(), before);
 }
 

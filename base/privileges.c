@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "control/privileges.h"
+#include "base/privileges.h"
 
 #include <errno.h>
 #include <ftw.h>
@@ -31,7 +31,21 @@ static int let_read(const char *path)
 	return chown(path, (uid_t)-1, new_owner->pw_gid) == 0 ? 0 : -errno;
 }
 
-int privileges_drop(const struct config *config)
+/** The folder itself comes last, so that what was interrupted is done again. */
+static int give_folder(const char *path)
+{
+	struct stat stat_now;
+
+	if (mkdir(path, 0750) != 0 && errno != EEXIST)
+		return -errno;
+	if (stat(path, &stat_now) != 0)
+		return -errno;
+	if (stat_now.st_uid == new_owner->pw_uid)
+		return 0;
+	return nftw(path, give_away, FOLDERS_OPEN_MAX, FTW_PHYS | FTW_DEPTH) == 0 ? 0 : -errno;
+}
+
+int privileges_drop(const struct config *config, const char *const *folders, uint32_t count)
 {
 	char path[CONFIG_TEXT_MAX + 16];
 	int error;
@@ -40,20 +54,17 @@ int privileges_drop(const struct config *config)
 		return 0;
 	new_owner = getpwnam(config->user);
 	if (new_owner == NULL) {
-		log_info("no user %s: control runs as root", config->user);
+		log_info("no user %s: going on as root", config->user);
 		return 0;
 	}
 	error = let_read(config->data_dir);
 	(void)snprintf(path, sizeof(path), "%s/log", config->data_dir);
 	if (error == 0)
 		error = let_read(path);
+	for (uint32_t i = 0; i < count && error == 0; i++)
+		error = give_folder(folders[i]);
 	if (error != 0)
 		return error;
-	(void)snprintf(path, sizeof(path), "%s/metadata", config->data_dir);
-	if (mkdir(path, 0755) != 0 && errno != EEXIST)
-		return -errno;
-	if (nftw(path, give_away, FOLDERS_OPEN_MAX, FTW_PHYS) != 0)
-		return -errno;
 	if (initgroups(new_owner->pw_name, new_owner->pw_gid) != 0 ||
 	    setgid(new_owner->pw_gid) != 0 || setuid(new_owner->pw_uid) != 0)
 		return -errno;

@@ -53,8 +53,14 @@ static struct http *start(const char *token, uint16_t *ret_port)
 	char why[256];
 
 	for (uint16_t port = 21500; port < 21900; port++) {
-		struct http_config config = { "127.0.0.1",         port,    token, routes,
-					      ARRAY_COUNT(routes), greeting };
+		struct http_config config = {
+			.address = "127.0.0.1",
+			.port = port,
+			.token = token,
+			.routes = routes,
+			.route_count = ARRAY_COUNT(routes),
+			.ctx = greeting,
+		};
 
 		if (http_open(&config, &http, why, sizeof(why)) == 0) {
 			*ret_port = port;
@@ -206,7 +212,14 @@ static void test_http_errors_are_utf8_whatever_the_path_is(void **state)
 
 static void test_http_open_beyond_loopback_wants_a_token(void **state)
 {
-	struct http_config config = { "0.0.0.0", 21999, "", routes, ARRAY_COUNT(routes), greeting };
+	struct http_config config = {
+		.address = "0.0.0.0",
+		.port = 21999,
+		.token = "",
+		.routes = routes,
+		.route_count = ARRAY_COUNT(routes),
+		.ctx = greeting,
+	};
 	struct http *http = NULL;
 	char why[256];
 

@@ -5,6 +5,8 @@ uint64_t reader_uvarint64(struct reader *r)
 {
 	uint64_t value = 0;
 
+	if (likely(r->at < r->end && *r->at < 0x80)) /* most are one byte */
+		return *r->at++;
 	for (unsigned shift = 0; shift < 64; shift += 7) {
 		uint8_t byte = reader_u8(r);
 

@@ -16,6 +16,7 @@ import zipfile
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CACHE = os.path.join(ROOT, ".cache", "flights")
 REFERENCES = ("airlines", "airports", "planes", "weather")
+TEXT = ("faa", "model", "tailnum")  # names, though some look like numbers
 DAMAGED = 100
 SEED = 2013
 
@@ -56,7 +57,8 @@ def rows(name):
     """Yield the rows of one table as dictionaries."""
     with open(os.path.join(CACHE, f"{name}.csv"), newline="", encoding="utf-8") as file:
         for row in csv.DictReader(io.StringIO(file.read())):
-            yield {key: typed(value) for key, value in row.items() if key}
+            yield {key: value if key in TEXT and value != "NA" else typed(value)
+                   for key, value in row.items() if key}
 
 
 def damage(value, kind):
@@ -77,6 +79,14 @@ def flights():
         if index in broken:
             value = damage(value, index % 3)
         yield str(row.get("tailnum") or "none").encode(), value
+
+
+def later(count):
+    """Yield (key, value) for so many flights of the next year: the first ones, a year on."""
+    for row, _ in zip(rows("flights"), range(count)):
+        row["year"] += 1
+        row["time_hour"] = str(row["year"]) + row["time_hour"][4:]
+        yield str(row.get("tailnum") or "none").encode(), json.dumps(row, separators=(",", ":")).encode()
 
 
 def references():

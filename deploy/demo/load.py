@@ -23,6 +23,8 @@ def arguments():
     parser.add_argument("--partitions", type=int, default=4)
     parser.add_argument("--references", action="store_true", help="send the reference tables too")
     parser.add_argument("--limit", type=int, default=0, help="flights to send; 0: all")
+    parser.add_argument("--later", type=int, default=0,
+                        help="send so many flights of the next year instead")
     parser.add_argument("--report", help="file for the figures, as JSON")
     parser.add_argument("--progress", action="store_true")
     return parser.parse_args()
@@ -82,7 +84,8 @@ class Load:
             for topic, value in flights.references():
                 self.send(topic, None, value)
                 sent += 1
-        for index, (key, value) in enumerate(flights.flights()):
+        source = flights.later(self.args.later) if self.args.later else flights.flights()
+        for index, (key, value) in enumerate(source):
             if self.args.limit and index >= self.args.limit:
                 break
             self.send(self.args.topic, key, value)

@@ -274,7 +274,7 @@ int engine_trigger(struct engine *engine, const char *dag_id, const char *run_id
 	struct dag_entry *dag = engine_find_dag(engine, dag_id);
 	struct run run = { .type = RUN_MANUAL, .conf = conf, .queued_us = now_us };
 	struct run_entry *entry;
-	char time[40];
+	char time[ENGINE_TIME_SIZE];
 
 	engine_enter(engine, now_us);
 	if (dag == NULL || dag->is_removed)

@@ -186,7 +186,8 @@ void engine_runs_stop(struct run_entry *run, const char *why, enum ti_state wait
 int engine_runs_clear(struct run_entry *run, const bool *chosen);
 /** Forget finished runs beyond ENGINE_RUNS_KEPT, and a removed dag without runs under way. */
 void engine_runs_sweep(struct engine *engine);
-/** RFC 3339 in UTC. @param ret  [40] */
+#define ENGINE_TIME_SIZE 96
+/** RFC 3339 in UTC. @param ret  [ENGINE_TIME_SIZE] */
 const char *engine_runs_time(int64_t at_us, char *ret);
 
 /* ---- engine_tasks.c ---- */

@@ -19,13 +19,13 @@ const char *engine_runs_time(int64_t at_us, char *ret)
 	char fraction[16] = "";
 
 	if (gmtime_r(&seconds, &tm) == NULL || tm.tm_year > 8099 || tm.tm_year < -1900) {
-		snprintf(ret, 40, "%ld", (long)at_us);
+		snprintf(ret, ENGINE_TIME_SIZE, "%ld", (long)at_us);
 		return ret;
 	}
 	if (micros != 0)
 		snprintf(fraction, sizeof(fraction), ".%06d", (int)micros);
-	snprintf(ret, 40, "%04d-%02d-%02dT%02d:%02d:%02d%s+00:00", tm.tm_year + 1900, tm.tm_mon + 1,
-		 tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, fraction);
+	snprintf(ret, ENGINE_TIME_SIZE, "%04d-%02d-%02dT%02d:%02d:%02d%s+00:00", tm.tm_year + 1900,
+		 tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, fraction);
 	return ret;
 }
 
@@ -161,7 +161,7 @@ void engine_runs_add(struct run_entry *run)
 static void note_passed(struct dag_entry *dag, const struct timetable_slot *slot, struct run *run,
 			char *note)
 {
-	char time[40];
+	char time[ENGINE_TIME_SIZE];
 
 	if (!dag->has_passed || dag->passed.logical_us == slot->logical_us)
 		return;
@@ -175,7 +175,7 @@ static void note_passed(struct dag_entry *dag, const struct timetable_slot *slot
 static bool make_scheduled(struct dag_entry *dag, const struct timetable_slot *slot)
 {
 	struct run run = { .type = RUN_SCHEDULED, .slot = *slot };
-	char time[40], note[NOTE_SIZE];
+	char time[ENGINE_TIME_SIZE], note[NOTE_SIZE];
 	struct run_entry *entry = NULL;
 
 	run.queued_us = dag->engine->now_us;

@@ -45,7 +45,7 @@ static void add_rest(struct text *text)
 
 static void add_when(struct text *text, int64_t at_us, int64_t now_us)
 {
-	char time[40];
+	char time[ENGINE_TIME_SIZE];
 
 	add(text, "%s", engine_runs_time(at_us, time));
 	if (at_us > now_us)

@@ -1,0 +1,1 @@
+SELECT * EXCLUDE (key, headers, value), DATE '{{ ds }}' AS load_date FROM topic('raw.orders')

@@ -69,12 +69,13 @@ static int find_columns(struct duck *duck, const char *source, uint32_t *ret_col
 	failed = run(duck, sql, &result, error);
 	while (failed == 0 && (count = duck_result_chunk(result)) > 0) {
 		for (uint32_t i = 0; i < count; i++) {
-			size_t size;
-			const char *name = duck_result_text(result, 0, i, &size);
+			char *name = delta_text_value(result, 0, i);
+			bool is_sidecar = name != NULL && strcmp(name, "sidecar") == 0;
 
 			for (uint32_t k = 0; name != NULL && k < ARRAY_COUNT(kinds); k++)
 				columns |= strcmp(name, kinds[k]) == 0 ? 1U << k : 0;
-			if (name != NULL && strcmp(name, "sidecar") == 0)
+			free(name);
+			if (is_sidecar)
 				return delta_text_fail(error, ERR_UNSUPPORTED,
 						       "feature v2Checkpoint is not supported");
 		}

@@ -171,10 +171,10 @@ static void written_files_free(struct written_files *files)
 
 static int take_file(struct written_files *files, struct duck_result *result, uint32_t row)
 {
-	size_t size;
-	const char *path = duck_result_text(result, 0, row, &size);
 	int64_t *rows = realloc(files->rows, (files->count + 1) * sizeof(*rows));
 	int64_t *bytes;
+	char *path;
+	int failed;
 
 	if (rows == NULL)
 		return -ENOMEM;
@@ -183,7 +183,10 @@ static int take_file(struct written_files *files, struct duck_result *result, ui
 	if (bytes == NULL)
 		return -ENOMEM;
 	files->bytes = bytes;
-	if (path == NULL || json_array_append_new(files->paths, json_string(path)) < 0)
+	path = delta_text_value(result, 0, row);
+	failed = path == NULL || json_array_append_new(files->paths, json_string(path)) < 0;
+	free(path);
+	if (failed)
 		return -ENOMEM;
 	files->rows[files->count] = duck_result_integer(result, 1, row);
 	files->bytes[files->count] = duck_result_integer(result, 2, row);

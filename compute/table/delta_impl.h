@@ -47,6 +47,8 @@ char *delta_text_uri_decode(const char *uri);
 NODISCARD int delta_text_path(const char *uri, char **ret_path);
 /** Random GUID. @param[out] ret_id  [DELTA_ID_SIZE] */
 void delta_text_id(char *ret_id);
+/** A value of a result as text. @return caller frees; NULL: null, or out of memory */
+char *delta_text_value(struct duck_result *result, uint32_t column, uint32_t row);
 /** Error for a status of the SQL engine. `message` tells a full disk. */
 int delta_text_status(enum duck_status status, const char *message);
 

@@ -30,13 +30,12 @@ void delta_plan_put_query(FILE *out, const char *query)
 
 static int take_column(struct delta_job *job, struct duck_result *result, uint32_t row)
 {
+	char *name = delta_text_value(result, 0, row);
+	char *text = delta_text_value(result, 1, row);
 	json_t *type = NULL;
-	size_t size;
-	const char *text = duck_result_text(result, 0, row, &size);
-	char *name = text != NULL ? strdup(text) : NULL;
+	char why[256];
 	int failed = -ENOMEM;
 
-	text = duck_result_text(result, 1, row, &size);
 	if (name != NULL && text != NULL)
 		failed = delta_schema_from_sql(text, &type, &job->error);
 	if (failed == 0 &&
@@ -45,12 +44,11 @@ static int take_column(struct delta_job *job, struct duck_result *result, uint32
 					    "nullable", 1, "metadata")) < 0)
 		failed = -ENOMEM;
 	if (failed == ERR_CONFIG) {
-		char why[256];
-
 		(void)snprintf(why, sizeof(why), "%s", job->error.text);
 		(void)delta_text_fail(&job->error, failed, "column %.100s: %s", name, why);
 	}
 	free(name);
+	free(text);
 	return failed;
 }
 

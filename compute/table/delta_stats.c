@@ -268,7 +268,8 @@ static void put_object(FILE *out, const json_t *fields, const json_t *partitions
 				row->result, 1 + row->next * 3 + row->which, row->row, &size);
 
 			row->next++;
-			(void)fputs(text != NULL ? text : "null", out);
+			(void)fprintf(out, "%.*s", text != NULL ? (int)size : 4,
+				      text != NULL ? text : "null");
 		} else {
 			put_object(out, json_object_get(type, "fields"), NULL, row);
 		}
@@ -310,11 +311,11 @@ static int take_rows(const struct delta_stats_files *files, uint32_t leaf_count,
 	while ((count = duck_result_chunk(result)) > 0) {
 		for (uint32_t i = 0; i < count; i++) {
 			struct row row = { .result = result, .row = i, .count = leaf_count };
-			size_t size;
-			const char *path = duck_result_text(result, 0, i, &size);
+			char *path = delta_text_value(result, 0, i);
 			const json_t *place = json_object_get(places, path != NULL ? path : "");
 			int64_t at = json_integer_value(place);
 
+			free(path);
 			if (place != NULL &&
 			    json_array_set_new(stats, (size_t)at,
 					       make_stats(files->schema, files->partitions,

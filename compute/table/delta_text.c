@@ -169,6 +169,14 @@ void delta_text_id(char *ret_id)
 		       b[13], b[14], b[15]);
 }
 
+char *delta_text_value(struct duck_result *result, uint32_t column, uint32_t row)
+{
+	size_t size;
+	const char *text = duck_result_text(result, column, row, &size);
+
+	return text != NULL ? strndup(text, size) : NULL;
+}
+
 int delta_text_status(enum duck_status status, const char *message)
 {
 	if (status == DUCK_OK)

@@ -56,7 +56,6 @@ static int count_matches(struct delta_job *job, json_t *ret_matches)
 	char *table = delta_select_sql(job->snapshot, job->snapshot->state.files, FILE_COLUMN);
 	char *sql = NULL;
 	uint32_t count;
-	size_t size;
 	int failed;
 
 	if (table == NULL ||
@@ -68,11 +67,12 @@ static int count_matches(struct delta_job *job, json_t *ret_matches)
 	while (failed == 0 && (count = duck_result_chunk(result)) > 0) {
 		for (uint32_t i = 0; failed == 0 && i < count; i++) {
 			int64_t rows = duck_result_integer(result, 1, i);
-			const char *file = duck_result_text(result, 0, i, &size);
+			char *file = delta_text_value(result, 0, i);
 
 			if (file != NULL &&
 			    json_object_set_new_nocheck(ret_matches, file, json_integer(rows)) < 0)
 				failed = -ENOMEM;
+			free(file);
 		}
 	}
 	return failed;

@@ -62,6 +62,12 @@ static inline void column_string_set(struct column_string *string, const char *b
 	}
 }
 
+/** @return [string->size] its bytes; inline ones live as long as the cell */
+static inline const char *column_string_bytes(const struct column_string *string)
+{
+	return string->size <= COLUMN_INLINE_MAX ? string->inlined : string->far.at;
+}
+
 static inline void column_set_null(struct column *column, uint32_t row)
 {
 	column->validity[row / 64] &= ~(UINT64_C(1) << (row % 64));

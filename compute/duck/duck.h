@@ -9,7 +9,7 @@
  * disabled_optimizers=top_n_window_elimination, TimeZone=UTC, no extensions installed or loaded from
  * outside, external threads that are ours and pinned.
  *
- * Context: one thread per instance, but duck_interrupt() and duck_progress() from any.
+ * Context: one thread per instance, but duck_interrupt() from any.
  * Memory: DuckDB's own allocator within memory_limit (in practice up to 1.6 times that).
  */
 #pragma once
@@ -37,8 +37,9 @@ struct duck_config {
 	const uint32_t
 		*cpus; /* [cpu_count] that extra threads are pinned to, in turn; NULL: not pinned */
 	uint32_t cpu_count;
-	const char *spill_dir; /* made when missing; emptied at close */
-	int64_t spill_max;     /* bytes; 0: no limit */
+	const char *
+		spill_dir; /* of this instance alone; made when missing, emptied at close; NULL: no spill */
+	int64_t spill_max; /* bytes; 0: no limit */
 	const char *const
 		*dirs; /* [dir_count] folders that SQL may read and write; NULL: no limits */
 	uint32_t dir_count;
@@ -60,7 +61,8 @@ void duck_close(struct duck *duck);
 DEFINE_CLEANUP(struct duck, duck_close);
 
 /**
- * Run statements (several may be given; the result is the last one's), to its end.
+ * Run statements to their end; several may be given, the result is the last one's. Results are held in memory:
+ * LIMIT what is only looked at.
  *
  * @param[out] ret_result  NULL: not wanted; else freed with duck_result_free()
  * @param[out] reterr      [reterr_size] DuckDB's message
@@ -72,6 +74,7 @@ NODISCARD enum duck_status duck_run(struct duck *duck, const char *sql,
 NODISCARD enum duck_status duck_runf(struct duck *duck, struct duck_result **ret_result,
 				     char *reterr, size_t reterr_size, const char *fmt, ...)
 	PRINTF_LIKE(5, 6);
+/** End the statement under way, or the next one, with DUCK_INTERRUPTED. */
 void duck_interrupt(struct duck *duck);
 
 /* ---- results: chunks of rows ---- */
@@ -101,14 +104,16 @@ int64_t duck_result_changed(const struct duck_result *result);
 /* ---- names in SQL ---- */
 
 /**
- * Names of the tables that a query reads, qualified as written ("bronze.flights"), each once.
+ * Names of the tables that statements read, qualified as written but without quotes ("bronze.flights"), each
+ * once. Nothing is bound: tables need not exist. Of statements that the parser cannot show (PIVOT, UPDATE) any
+ * name with dots is taken, so there may be more names than tables.
  *
  * @param[out] ret_names  [*ret_count] caller frees with duck_names_free()
  */
 NODISCARD enum duck_status duck_table_names(struct duck *duck, const char *sql, char ***ret_names,
 					    uint32_t *ret_count, char *reterr, size_t reterr_size);
 void duck_names_free(char **names, uint32_t count);
-/** Append `text` as an SQL string literal with quotes to out [size], zero-terminated. @return out */
+/** Write `text` as an SQL string literal with quotes to out [size >= 2 * strlen(text) + 3]. @return out */
 char *duck_quote(const char *text, char *out, size_t size);
 /** The same for an identifier. */
 char *duck_quote_name(const char *name, char *out, size_t size);

@@ -327,7 +327,7 @@ static const uint8_t *read_timestamp(struct json_decoder *decoder, uint32_t fiel
 		behind = read_plain(decoder, field, at, depth, &plain);
 		if (behind != NULL && !json_time_stamp(plain.bytes, plain.size, &us))
 			return refuse_value(decoder, field, at, behind,
-					    "is no time (YYYY-MM-DDThh:mm:ssZ)");
+					    "is no timestamp (YYYY-MM-DDThh:mm:ssZ)");
 		if (behind != NULL && plain.scratch != NULL)
 			json_return_scratch(decoder, plain.scratch);
 	}

@@ -15,7 +15,8 @@
 #define TOMB_KEPT_MS INT64_C(604800000) /* a week, as Delta's default */
 #define NAME_FORMAT  "%020" PRId64 ".checkpoint.parquet"
 
-static const char *const kinds[] = { "protocol", "metaData", "txn", "remove", "add" };
+/* Sidecars belong to another kind of checkpoint and are refused, where there is one. */
+static const char *const kinds[] = { "protocol", "metaData", "txn", "remove", "add", "sidecar" };
 
 /* ---- reading ---- */
 
@@ -70,14 +71,10 @@ static int find_columns(struct duck *duck, const char *source, uint32_t *ret_col
 	while (failed == 0 && (count = duck_result_chunk(result)) > 0) {
 		for (uint32_t i = 0; i < count; i++) {
 			char *name = delta_text_value(result, 0, i);
-			bool is_sidecar = name != NULL && strcmp(name, "sidecar") == 0;
 
 			for (uint32_t k = 0; name != NULL && k < ARRAY_COUNT(kinds); k++)
 				columns |= strcmp(name, kinds[k]) == 0 ? 1U << k : 0;
 			free(name);
-			if (is_sidecar)
-				return delta_text_fail(error, ERR_UNSUPPORTED,
-						       "feature v2Checkpoint is not supported");
 		}
 	}
 	*ret_columns = columns;

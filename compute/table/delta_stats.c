@@ -161,7 +161,7 @@ static void put_json(FILE *out, const char *type, uint32_t l, const char *bound)
 	char value[16];
 
 	(void)snprintf(value, sizeof(value), "%s%u", bound, l);
-	(void)fputs(", coalesce(CAST(", out);
+	(void)fputs(", CAST(", out);
 	if (strcmp(type, "boolean") == 0 || strcmp(type, "binary") == 0)
 		(void)fputs("NULL", out);
 	else if (strcmp(type, "string") == 0)
@@ -184,7 +184,7 @@ static void put_json(FILE *out, const char *type, uint32_t l, const char *bound)
 		(void)fprintf(out, "CASE WHEN isfinite(%s) THEN %s END", value, value);
 	else
 		(void)fputs(value, out);
-	(void)fputs(" AS VARCHAR), 'null')", out);
+	(void)fputs(" AS VARCHAR)", out);
 }
 
 static void put_files(FILE *out, const json_t *files)
@@ -244,6 +244,7 @@ struct row {
 	uint32_t next;  /* leaf, in the order of collect() */
 };
 
+/* A leaf without the bound is left out: readers take a null for a bound that nothing satisfies. */
 static void put_object(FILE *out, const json_t *fields, const json_t *partitions, struct row *row)
 {
 	bool any = false;
@@ -254,25 +255,24 @@ static void put_object(FILE *out, const json_t *fields, const json_t *partitions
 	json_array_foreach((json_t *)(uintptr_t)fields, index, field)
 	{
 		const json_t *type = json_object_get(field, "type");
+		const char *text = "";
+		size_t size = 0;
 		char *key;
 
 		if (row->next == row->count || !is_indexed(field, partitions))
 			continue;
-		key = json_dumps(json_object_get(field, "name"), JSON_ENCODE_ANY);
-		(void)fprintf(out, "%s%s:", any ? "," : "", key != NULL ? key : "\"\"");
+		if (json_is_string(type))
+			text = duck_result_text(row->result, 1 + row->next++ * 3 + row->which,
+						row->row, &size);
+		key = text != NULL ? json_dumps(json_object_get(field, "name"), JSON_ENCODE_ANY)
+				   : NULL;
+		if (key == NULL)
+			continue;
+		(void)fprintf(out, "%s%s:%.*s", any ? "," : "", key, (int)size, text);
+		if (!json_is_string(type))
+			put_object(out, json_object_get(type, "fields"), NULL, row);
 		free(key);
 		any = true;
-		if (json_is_string(type)) {
-			size_t size;
-			const char *text = duck_result_text(
-				row->result, 1 + row->next * 3 + row->which, row->row, &size);
-
-			row->next++;
-			(void)fprintf(out, "%.*s", text != NULL ? (int)size : 4,
-				      text != NULL ? text : "null");
-		} else {
-			put_object(out, json_object_get(type, "fields"), NULL, row);
-		}
 	}
 	(void)fputc('}', out);
 }

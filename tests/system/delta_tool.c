@@ -119,8 +119,8 @@ static json_t *read_rows(const char *select, const char *sql, json_t *ret_types)
 				size_t size;
 				const char *text = duck_result_text(result, c, i, &size);
 
-				(void)json_array_append_new(row, text != NULL ? json_string(text)
-									      : json_null());
+				(void)json_array_append_new(
+					row, text != NULL ? json_stringn(text, size) : json_null());
 			}
 			(void)json_array_append_new(rows, row);
 		}

@@ -171,18 +171,36 @@ int topicscan_open(const struct topicscan_request *request, struct topicscan **r
 	return 0;
 }
 
+int topicscan_again(const struct topicscan *scan, struct topicscan **ret_scan)
+{
+	struct topicscan *again = malloc(sizeof(*again));
+
+	if (again == NULL)
+		return -ENOMEM;
+	*again = *scan;
+	again->is_borrowed = true;
+	again->lease = -1;
+	again->segment = 0;
+	CHECK(pthread_mutex_init(&again->lock, NULL) == 0);
+	begin_segment(again);
+	*ret_scan = again;
+	return 0;
+}
+
 void topicscan_close(struct topicscan *scan)
 {
 	if (scan == NULL)
 		return;
-	for (uint32_t i = 0; i < scan->segment_count; i++)
+	for (uint32_t i = 0; i < scan->segment_count && !scan->is_borrowed; i++)
 		(void)munmap((void *)(uintptr_t)scan->segments[i].map,
 			     (size_t)scan->segments[i].limit);
 	if (scan->lease >= 0)
 		partitions_lease_release(scan->table, scan->lease);
 	(void)pthread_mutex_destroy(&scan->lock);
-	free(scan->segments);
-	free(scan->ranges);
+	if (!scan->is_borrowed) {
+		free(scan->segments);
+		free(scan->ranges);
+	}
 	free(scan);
 }
 

@@ -67,6 +67,14 @@ NODISCARD int topicscan_open(const struct topicscan_request *request, struct top
 void topicscan_close(struct topicscan *scan);
 DEFINE_CLEANUP(struct topicscan, topicscan_close);
 
+/**
+ * The same ranges and times once more, from their beginning: for a second statement, or a table named twice.
+ *
+ * @param scan  borrowed: its maps are used, it is closed last
+ * @return 0; -ENOMEM
+ */
+NODISCARD int topicscan_again(const struct topicscan *scan, struct topicscan **ret_scan);
+
 /** @return the ranges as fixed, one for each partition of the request, empty ones too */
 const struct topicscan_range *topicscan_ranges(const struct topicscan *scan, uint32_t *ret_count);
 const struct uuid *topicscan_topic_id(const struct topicscan *scan);

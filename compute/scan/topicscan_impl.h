@@ -40,6 +40,7 @@ struct topicscan_extent {
 struct topicscan {
 	const struct partitions *table;
 	int lease;
+	bool is_borrowed; /* ranges, segments and their maps are another's */
 	struct uuid topic_id;
 	char topic[PARTITIONS_TOPIC_MAX];
 	int64_t since_ms, until_ms;

@@ -513,6 +513,25 @@ static void test_topicscan_damaged_index_misleads_nobody(void **state)
 	}
 }
 
+static void test_topicscan_again_from_the_beginning(void **state)
+{
+	struct logbox *box = *state;
+	struct topicscan *scan, *again;
+
+	append(box, 100, 30);
+	assert_int_equal(open_range(box, 500, -1, &scan), 0);
+	assert_int_equal(read_scan(scan), 2500);
+	append(box, 1, 30);
+	assert_int_equal(read_scan(scan), 0);
+	assert_int_equal(topicscan_again(scan, &again), 0);
+	assert_int_equal(read_scan(again), 2500);
+	topicscan_close(again);
+	assert_int_equal(topicscan_again(scan, &again), 0);
+	assert_int_equal(read_scan(again), 2500);
+	topicscan_close(again);
+	topicscan_close(scan);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -530,6 +549,7 @@ int main(void)
 		TEST(test_topicscan_shortened_tail_is_reported),
 		TEST(test_topicscan_segment_cut_under_the_map),
 		TEST(test_topicscan_damaged_index_misleads_nobody),
+		TEST(test_topicscan_again_from_the_beginning),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

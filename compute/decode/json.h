@@ -6,10 +6,12 @@
  *
  * All fields of the schema are judged, wanted or not, so that whether a record is bad does not depend
  * on what a query asks for. A record is one JSON object (RFC 8259) in UTF-8; of keys given twice
- * the last counts; keys outside the schema are passed over but must be well formed.
+ * the last counts, though each must fit its column; keys outside the schema are passed over but must
+ * be well formed. null is as absent, for json too; a path is absent where it meets no object.
  * Rules: integers must be integers in range; double takes any number; string takes a JSON string
  * only; date "YYYY-MM-DD"; timestamp RFC 3339 text (no zone: UTC; blank or T between) or a number of
- * milliseconds since 1970; boolean true or false; decimal a number or text without rounding.
+ * milliseconds since 1970, in the years 0 to 9999; boolean true or false; decimal a number or text
+ * without rounding.
  *
  * Context: one thread per decoder. Memory: heap; scratch for unescaped strings grows to what a chunk
  * of rows needs. Limits: nesting JSON_DEPTH_MAX; records up to 32 MiB.

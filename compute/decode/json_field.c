@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <endian.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -150,8 +151,9 @@ static bool is_number(uint8_t first)
 }
 
 /* A number, if the value is one. */
-static const uint8_t *read_number(struct json_decoder *decoder, uint32_t field, const uint8_t *at,
-				  uint32_t depth, struct json_number *ret_number)
+static inline const uint8_t *read_number(struct json_decoder *decoder, uint32_t field,
+					 const uint8_t *at, uint32_t depth,
+					 struct json_number *ret_number)
 {
 	const uint8_t *behind;
 
@@ -235,20 +237,51 @@ static const uint8_t *read_plain(struct json_decoder *decoder, uint32_t field, c
 	return behind;
 }
 
-static void put_string(struct json_decoder *decoder, uint32_t field, const uint8_t *bytes,
-		       uint32_t size)
+/* A string that fits inline, by two loads that may take in what follows it. */
+static void put_inline(struct column_string *cell, const uint8_t *bytes, uint32_t size)
 {
-	if (IS_WANTED(decoder, field))
-		column_string_set(CELL(decoder, field, struct column_string), (const char *)bytes,
-				  size);
+	uint64_t low, high = 0;
+
+	memcpy(&low, bytes, sizeof(low));
+	memcpy(&high, bytes + sizeof(low), COLUMN_INLINE_MAX - sizeof(low));
+	high = size > 8 ? high & (le64toh((UINT64_C(1) << 8 * (size - 8)) - 1)) : 0;
+	low = size >= 8 ? low : low & le64toh((UINT64_C(1) << 8 * size) - 1);
+	cell->size = size;
+	memcpy(cell->inlined, &low, sizeof(low));
+	memcpy(cell->inlined + sizeof(low), &high, COLUMN_INLINE_MAX - sizeof(low));
+}
+
+/* A string of the record or of scratch memory. */
+static inline void put_string(struct json_decoder *decoder, uint32_t field, const uint8_t *bytes,
+			      uint32_t size)
+{
+	const struct json_text *text = &decoder->text;
+	struct column_string *cell;
+
+	if (!IS_WANTED(decoder, field))
+		return;
+	cell = CELL(decoder, field, struct column_string);
+	if (size <= COLUMN_INLINE_MAX && bytes >= text->begin && bytes < text->end &&
+	    text->end - bytes >= COLUMN_INLINE_MAX)
+		put_inline(cell, bytes, size);
+	else
+		column_string_set(cell, (const char *)bytes, size);
 }
 
 static const uint8_t *read_string(struct json_decoder *decoder, uint32_t field, const uint8_t *at,
 				  uint32_t depth)
 {
+	const uint8_t *behind, *mark;
 	struct plain plain;
-	const uint8_t *behind = read_plain(decoder, field, at, depth, &plain);
 
+	if (likely(*at == '"')) {
+		mark = json_scan_next(&decoder->text, at + 1);
+		if (likely(mark < decoder->text.end && *mark == '"')) {
+			put_string(decoder, field, at + 1, (uint32_t)(mark - at - 1));
+			return mark + 1;
+		}
+	}
+	behind = read_plain(decoder, field, at, depth, &plain);
 	if (behind == NULL)
 		return NULL;
 	put_string(decoder, field, plain.bytes, plain.size);

@@ -14,13 +14,7 @@
 #define DOUBLE_BITS   53
 #define EXPONENT_BIAS 1023
 
-static bool is_digit(uint8_t byte)
-{
-	return byte >= '0' && byte <= '9';
-}
-
-/* "e-12", the sign and at least one digit. */
-static const uint8_t *read_exponent(const uint8_t *at, const uint8_t *end, int64_t *ret_exponent)
+const uint8_t *json_number_exponent(const uint8_t *at, const uint8_t *end, int64_t *ret_exponent)
 {
 	int64_t value = 0;
 	bool is_negative;
@@ -29,9 +23,9 @@ static const uint8_t *read_exponent(const uint8_t *at, const uint8_t *end, int64
 	is_negative = at < end && *at == '-';
 	if (at < end && (*at == '-' || *at == '+'))
 		at++;
-	if (at == end || !is_digit(*at))
+	if (at == end || !json_number_is_digit(*at))
 		return NULL;
-	for (; at < end && is_digit(*at); at++) {
+	for (; at < end && json_number_is_digit(*at); at++) {
 		if (value < EXPONENT_MAX)
 			value = value * 10 + (*at - '0');
 	}
@@ -39,8 +33,7 @@ static const uint8_t *read_exponent(const uint8_t *at, const uint8_t *end, int64
 	return at;
 }
 
-/* Digits [at, end) with a point among them: the first significant ones, what follows them is cut. */
-static void take_digits(const uint8_t *at, const uint8_t *end, struct json_number *number)
+void json_number_cut(const uint8_t *at, const uint8_t *end, struct json_number *number)
 {
 	uint32_t count = 0;
 
@@ -58,44 +51,6 @@ static void take_digits(const uint8_t *at, const uint8_t *end, struct json_numbe
 	}
 }
 
-const uint8_t *json_number_read(const uint8_t *at, const uint8_t *end,
-				struct json_number *ret_number)
-{
-	struct json_number number = { .begin = at, .is_integer = true };
-	const uint8_t *first, *behind;
-	int64_t exponent = 0;
-
-	number.is_negative = at < end && *at == '-';
-	first = at += number.is_negative;
-	for (; at < end && is_digit(*at); at++)
-		number.digits = number.digits * 10 + (uint64_t)(*at - '0');
-	if (at == first || (*first == '0' && at - first > 1))
-		return NULL;
-	if (at < end && *at == '.') {
-		const uint8_t *point = at++;
-
-		for (; at < end && is_digit(*at); at++)
-			number.digits = number.digits * 10 + (uint64_t)(*at - '0');
-		number.exponent = point + 1 - at;
-		number.is_integer = false;
-		if (number.exponent == 0)
-			return NULL;
-	}
-	behind = at;
-	if (at < end && (*at == 'e' || *at == 'E')) {
-		at = read_exponent(at, end, &exponent);
-		if (at == NULL)
-			return NULL;
-		number.is_integer = false;
-	}
-	if (behind - first > JSON_NUMBER_DIGITS)
-		take_digits(first, behind, &number);
-	number.exponent += exponent;
-	number.end = at;
-	*ret_number = number;
-	return at;
-}
-
 /* As strtod() wants it, without a point (which the locale names) and no longer than it must be. */
 static double convert(const struct json_number *number)
 {
@@ -110,7 +65,7 @@ static double convert(const struct json_number *number)
 		return strtod(text, NULL);
 	}
 	for (const uint8_t *at = number->begin + number->is_negative;
-	     at < number->end && (*at == '.' || is_digit(*at)); at++) {
+	     at < number->end && (*at == '.' || json_number_is_digit(*at)); at++) {
 		if (*at == '.' || (used == 0 && *at == '0'))
 			continue;
 		if (used < DOUBLE_DIGITS)

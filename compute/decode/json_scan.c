@@ -69,7 +69,6 @@ __attribute__((target("avx2"))) static bool json_scan_marks_avx2(const struct js
 {
 	size_t blocks = (size_t)(text->end - text->begin) / BLOCK;
 	__m256i every = _mm256_setzero_si256();
-	struct tail tail;
 
 	for (size_t i = 0; i < blocks; i++) {
 		const uint8_t *at = text->begin + i * BLOCK;
@@ -77,9 +76,21 @@ __attribute__((target("avx2"))) static bool json_scan_marks_avx2(const struct js
 
 		text->marks[i] = low | high << 32;
 	}
-	take_tail(text, &tail);
-	text->marks[blocks] = marks_avx2(tail.bytes, &every) |
-			      marks_avx2(tail.bytes + 32, &every) << 32 | tail.behind;
+	if (blocks > 0) { /* the last whole block once more, as far as it has what is left */
+		const uint8_t *at = text->end - BLOCK;
+		uint64_t low = marks_avx2(at, &every), high = marks_avx2(at + 32, &every);
+		uint32_t used = (uint32_t)(text->end - text->begin) % BLOCK;
+
+		text->marks[blocks] =
+			used == 0 ? UINT64_MAX
+				  : (low | high << 32) >> (BLOCK - used) | UINT64_MAX << used;
+	} else {
+		struct tail tail;
+
+		take_tail(text, &tail);
+		text->marks[0] = marks_avx2(tail.bytes, &every) |
+				 marks_avx2(tail.bytes + 32, &every) << 32 | tail.behind;
+	}
 	return _mm256_movemask_epi8(every) == 0;
 }
 #endif

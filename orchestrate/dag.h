@@ -46,7 +46,8 @@ struct dag_task {
 	int64_t priority;        /* own and all descendants': what the order goes by */
 	/**
 	 * What it does, by kind, with file contents put in and templates not yet rendered:
-	 * sql: {"sql","reads","writes","mode","key","partition_by","replace_where","merge_schema","limit","memory","threads"}
+	 * sql: {"sql","reads","writes","mode","key","partition_by","replace_where","merge_schema","limit",
+	 *      "memory","threads"}
 	 * command: {"command": [argv] or text for /bin/sh -c, "env": {}, "output": "json|text|none"}
 	 * http: {"url" or "conn"+"path","method","headers","json","body","expect_status":[..] (absent: 2xx)}
 	 * checks: {"checks":[{"name","sql","expect","severity"}]}

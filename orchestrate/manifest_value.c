@@ -123,7 +123,14 @@ const struct yamltree_node *manifest_value_map(struct manifest_report *report,
 
 		for (size_t k = 0; k < count; k++)
 			is_known |= strcmp(keys[k], key) == 0;
-		if (!is_known)
+		if (is_known)
+			continue;
+		if (node->at[i]->kind == YAMLTREE_NOTHING && strchr(key, ' ') != NULL)
+			manifest_value_refuse(report, node->key[i], "put the whole text in quotes",
+					      "between { and } a comma ends a text: `%.60s` stands "
+					      "alone",
+					      key);
+		else
 			manifest_value_refuse(
 				report, node->key[i],
 				manifest_value_near(key, keys, count, near, sizeof(near)),

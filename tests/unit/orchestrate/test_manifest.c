@@ -249,6 +249,8 @@ static void test_manifest_yaml_traps_have_hints(void **state)
 	expect_error("run_timeout: 12:30:00", 1, 14, "a duration", "write 5s");
 	expect_error("tags: [1.10]", 1, 8, "text is expected here, not 1.10", "in quotes");
 	expect_error("params: {version: 1.10}", 1, 19, "lose its last digit", "quote it");
+	expect_error("dag: d\ntasks: {t: {sql: SELECT a, b FROM c}}", 2, 28, "a comma ends a text",
+		     "in quotes");
 	expect_error("params: {a: }", 1, 13, "there is no value", NULL);
 	expect_error("description:\tx", 1, 13, "tabs", "spaces");
 }

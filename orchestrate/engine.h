@@ -183,6 +183,7 @@ NODISCARD int engine_clear(struct engine *engine, const char *dag_id, const char
 /** Cancel a run: what runs is ended, what waits is failed. @return 0; -ENOENT */
 NODISCARD int engine_cancel(struct engine *engine, const char *dag_id, const char *run_id,
 			    int64_t now_us);
+/** Before engine_restored() those that are saved. Slots in use beyond a smaller number drain. */
 void engine_set_pool(struct engine *engine, const char *name, uint32_t slots, int64_t now_us);
 
 /* ---- what the owner reports ---- */
@@ -197,7 +198,7 @@ NODISCARD int engine_attempt_ended(struct engine *engine, int64_t attempt,
 				   enum engine_outcome outcome, const char *message, json_t *result,
 				   int64_t now_us);
 
-/** Do all that is due. @return when to be called next, INT64_MAX: not needed */
+/** Do all that is due and start what may start; to be called after every other call too. @return when to be called next, INT64_MAX: not needed */
 int64_t engine_turn(struct engine *engine, int64_t now_us);
 
 /* ---- looking ---- */
@@ -219,7 +220,11 @@ bool engine_dag_at(const struct engine *engine, uint32_t index, struct engine_da
 const struct run *engine_run(const struct engine *engine, const char *dag_id, const char *run_id);
 /** @return the instance whose newest attempt this is and has not ended; NULL */
 const struct ti *engine_ti(const struct engine *engine, int64_t attempt);
-/** One sentence: why this task instance does not run (or that it does, or has ended). @param ret  [size > 0]. @return ret */
+/**
+ * One sentence: why this task instance does not run (or that it does, or has ended).
+ *
+ * @param ret  [size > 0]. @return ret
+ */
 const char *engine_why(const struct engine *engine, const struct ti *ti, int64_t now_us, char *ret,
 		       size_t size);
 /** Slots of a pool in use. @return false: no such pool */

@@ -24,8 +24,10 @@
 #define PARALLELISM  5
 #define DEFAULT_POOL 4
 #define NARROW_POOL  2
-#define NO_CRASH     UINT64_MAX
-#define EVERY_POINT  40 /* of so many seeds one is run with a crash at every point */
+/** What a cancel may take until it was given up, with the owner's own slowness. */
+#define GIVE_UP_US  (ENGINE_CANCEL_WAIT_US + 6 * S)
+#define NO_CRASH    UINT64_MAX
+#define EVERY_POINT 40 /* of so many seeds one is run with a crash at every point */
 
 /** A thing to make durable, or to carry out after that. */
 struct change {
@@ -52,7 +54,7 @@ struct durable_run {
 };
 
 struct attempt {
-	int64_t number, end_us; /* real time */
+	int64_t number, end_us, cancelled_us; /* real time */
 	uint32_t dag, task;
 	char run[DAG_NAME_MAX + 1];
 	enum engine_outcome outcome;

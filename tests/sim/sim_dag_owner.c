@@ -247,6 +247,7 @@ static void cancel_attempt(struct sim *sim, int64_t number)
 	struct attempt *attempt = &sim->attempts[number];
 	int64_t end_us = sim->real_us + below(sim, 2000000);
 
+	attempt->cancelled_us = sim->real_us;
 	if (!attempt->is_alive || attempt->ignores_cancel || end_us >= attempt->end_us)
 		return;
 	attempt->end_us = end_us;
@@ -288,6 +289,9 @@ static void report(struct sim *sim, struct attempt *attempt)
 		sim_dag_fail(sim, "a report was answered with %d", error);
 	if (error == ERR_FENCED && is_wanted)
 		sim_dag_fail(sim, "the end of attempt %ld was refused", (long)attempt->number);
+	if (error == 0 && attempt->cancelled_us != 0 &&
+	    attempt->end_us > attempt->cancelled_us + GIVE_UP_US)
+		sim_dag_fail(sim, "attempt %ld was never given up", (long)attempt->number);
 	if (error == 0 && (!is_wanted || attempt->is_given_up))
 		sim_dag_fail(sim, "a late report of attempt %ld was taken", (long)attempt->number);
 }
@@ -393,6 +397,7 @@ static void reconcile(struct sim *sim)
 	for (uint32_t i = 0; i < sim->alive_count; i++) {
 		struct attempt *attempt = &sim->attempts[sim->alive[i]];
 
+		attempt->cancelled_us = 0; /* the new engine waits anew */
 		if (!is_newest(durable_ti(sim, attempt), attempt))
 			attempt->is_given_up = true;
 		if (attempt->end_us > sim->real_us && !prng_chance(&sim->prng, sim->loss_rate))

@@ -198,7 +198,11 @@ NODISCARD int engine_attempt_ended(struct engine *engine, int64_t attempt,
 				   enum engine_outcome outcome, const char *message, json_t *result,
 				   int64_t now_us);
 
-/** Do all that is due and start what may start; to be called after every other call too. @return when to be called next, INT64_MAX: not needed */
+/**
+ * Do all that is due and start what may start; to be called after every other call too.
+ *
+ * @return when to be called next, INT64_MAX: not needed
+ */
 int64_t engine_turn(struct engine *engine, int64_t now_us);
 
 /* ---- looking ---- */

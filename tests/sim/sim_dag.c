@@ -11,9 +11,11 @@
  */
 #include "sim_dag.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/check.h"
 
@@ -244,19 +246,28 @@ static uint64_t sim_seed(uint64_t seed, uint64_t crash_at, char *failure, uint64
 	return points;
 }
 
+static char replay[256]; /* how to run again what runs now */
+
+/** A CHECK() that failed ends the process: say which seed it was. */
+static void on_abort(int number)
+{
+	(void)number;
+	(void)!write(STDOUT_FILENO, replay, strlen(replay));
+}
+
 static bool try_seed(const char *program, uint64_t seed, uint64_t crash_at, uint64_t *ret_points,
 		     uint64_t *attempts)
 {
-	char failure[sizeof(((struct sim *)NULL)->failure)];
+	char failure[sizeof(((struct sim *)NULL)->failure)], crash[32] = "";
 
+	if (crash_at != NO_CRASH)
+		snprintf(crash, sizeof(crash), " --crash %lu", (unsigned long)crash_at);
+	snprintf(replay, sizeof(replay), "replay: %s --seed %lu%s\n", program, (unsigned long)seed,
+		 crash);
 	*ret_points = sim_seed(seed, crash_at, failure, attempts);
 	if (failure[0] == '\0')
 		return true;
-	printf("FAILED seed %lu: %s\nreplay: %s --seed %lu", (unsigned long)seed, failure, program,
-	       (unsigned long)seed);
-	if (crash_at != NO_CRASH)
-		printf(" --crash %lu", (unsigned long)crash_at);
-	printf("\n");
+	printf("FAILED seed %lu: %s\n%s", (unsigned long)seed, failure, replay);
 	return false;
 }
 
@@ -264,7 +275,9 @@ int main(int argc, char **argv)
 {
 	uint64_t seeds = 300, first = 1, crash_at = NO_CRASH, failures = 0, runs = 0, attempts = 0;
 	bool is_single = false;
+	struct sigaction action = { .sa_handler = on_abort };
 
+	sigaction(SIGABRT, &action, NULL);
 	for (int i = 1; i < argc; i += 2) {
 		uint64_t value = i + 1 < argc ? strtoull(argv[i + 1], NULL, 10) : 0;
 

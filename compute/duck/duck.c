@@ -55,7 +55,7 @@ static int prepare_spill(struct duck *duck, const char *path, char *reterr, size
 
 static int configure(duckdb_handle handle, const struct duck_config *config)
 {
-	char memory[32], spill[32], threads[16];
+	char memory[32], threads[16];
 	const struct {
 		const char *name, *value;
 	} settings[] = {
@@ -63,7 +63,6 @@ static int configure(duckdb_handle handle, const struct duck_config *config)
 		{ "threads", threads },
 		{ "external_threads", threads }, /* all of them: DuckDB starts none */
 		{ "temp_directory", config->spill_dir != NULL ? config->spill_dir : "" },
-		{ "max_temp_directory_size", spill },
 		/* Or a table function feeds COPY by one thread. */
 		{ "preserve_insertion_order", "false" },
 		{ "autoinstall_known_extensions", "false" },
@@ -75,8 +74,6 @@ static int configure(duckdb_handle handle, const struct duck_config *config)
 
 	(void)snprintf(memory, sizeof(memory), "%" PRId64 "B", config->memory_limit);
 	(void)snprintf(threads, sizeof(threads), "%" PRIu32, MAX(config->threads, 1U));
-	(void)snprintf(spill, sizeof(spill), "%" PRId64 "B",
-		       config->spill_max > 0 ? config->spill_max : INT64_MAX / 2);
 	for (size_t i = 0; i < ARRAY_COUNT(settings); i++)
 		if (duck_api.set_config(handle, settings[i].name, settings[i].value) != 0)
 			return ERR_UNSUPPORTED;
@@ -123,6 +120,11 @@ static int set_running(struct duck *duck, const struct duck_config *config, char
 		used += (size_t)snprintf(list + used, sizeof(list) - used, "%s%s", i > 0 ? "," : "",
 					 duck_quote(config->dirs[i], quoted, sizeof(quoted)));
 	}
+	/* The limit counts only when it is set on a running instance. */
+	if (status == DUCK_OK && config->spill_max > 0)
+		status = duck_runf(duck, NULL, reterr, reterr_size,
+				   "SET GLOBAL max_temp_directory_size='%" PRId64 "B'",
+				   config->spill_max);
 	if (status == DUCK_OK && config->dirs != NULL)
 		status = duck_runf(duck, NULL, reterr, reterr_size,
 				   "SET GLOBAL allowed_directories=[%s];"

@@ -86,6 +86,7 @@ typedef void (*duckdb_fill_fn)(duckdb_handle info, duckdb_handle chunk);
 	X(duckdb_handle, column_logical_type, (struct duckdb_result * result, uint64_t column))    \
 	X(uint64_t, rows_changed, (struct duckdb_result * result))                                 \
 	X(duckdb_handle, fetch_chunk, (struct duckdb_result result))                               \
+	X(uint64_t, get_list_size, (duckdb_handle value))                                          \
 	X(duckdb_handle, get_list_child, (duckdb_handle value, uint64_t index))                    \
 	X(char *, get_varchar, (duckdb_handle value))                                              \
 	X(int32_t, get_int32, (duckdb_handle value))                                               \
@@ -102,11 +103,12 @@ typedef void (*duckdb_fill_fn)(duckdb_handle info, duckdb_handle chunk);
 	X(void, data_chunk_set_size, (duckdb_handle chunk, uint64_t size))                         \
 	X(duckdb_handle, data_chunk_get_vector, (duckdb_handle chunk, uint64_t column))            \
 	X(void, destroy_data_chunk, (duckdb_handle * chunk))                                       \
+	X(uint64_t, vector_size, (void))                                                           \
 	X(void *, vector_get_data, (duckdb_handle vector))                                         \
 	X(uint64_t *, vector_get_validity, (duckdb_handle vector))                                 \
 	X(void, vector_ensure_validity_writable, (duckdb_handle vector))                           \
 	X(void, vector_reference_vector, (duckdb_handle to, duckdb_handle from))                   \
-	X(void, vector_assign_string_element_len,                                                  \
+	X(void, unsafe_vector_assign_string_element_len,                                           \
 	  (duckdb_handle vector, uint64_t row, const char *text, uint64_t size))                   \
 	X(duckdb_handle, list_vector_get_child, (duckdb_handle vector))                            \
 	X(int, list_vector_reserve, (duckdb_handle vector, uint64_t capacity))                     \

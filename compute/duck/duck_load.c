@@ -93,6 +93,16 @@ static int check_version(char *reterr, size_t reterr_size)
 	return ERR_UNSUPPORTED;
 }
 
+/** Versions before 1.5 copy strings with a check only. */
+static void *find(void *library, const char *name)
+{
+	void *found = dlsym(library, name);
+
+	if (found == NULL && strncmp(name, "duckdb_unsafe_", strlen("duckdb_unsafe_")) == 0)
+		found = dlsym(library, "duckdb_vector_assign_string_element_len");
+	return found;
+}
+
 static int load_locked(char *reterr, size_t reterr_size)
 {
 	void *library = find_library(reterr, reterr_size);
@@ -102,7 +112,7 @@ static int load_locked(char *reterr, size_t reterr_size)
 	if (library == NULL)
 		return -ENOENT;
 #define LOAD(result, name, parameters)                                                             \
-	*(void **)&duck_api.name = dlsym(library, "duckdb_" #name);                                \
+	*(void **)&duck_api.name = find(library, "duckdb_" #name);                                 \
 	if (duck_api.name == NULL)                                                                 \
 		missing = "duckdb_" #name;
 	DUCK_API(LOAD)

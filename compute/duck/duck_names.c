@@ -328,6 +328,29 @@ static void add_statement(struct duck *duck, const char *begin, const char *end,
 	add_dotted(names, begin, end);
 }
 
+const char *duck_last_statement(const char *sql, size_t *ret_size)
+{
+	const char *last = sql, *end = sql;
+	enum kind kind;
+
+	*ret_size = 0;
+	for (;;) {
+		const char *next = skip_token(sql, &kind);
+
+		if (kind == END_OF_TEXT)
+			return last;
+		if (kind != BLANK && !(kind == MARK && *sql == ';')) {
+			end = find_end(sql);
+			while (*end == ')') /* one too many: DuckDB will say so */
+				end = find_end(end + 1);
+			last = sql;
+			*ret_size = (size_t)(end - sql);
+			next = end;
+		}
+		sql = next;
+	}
+}
+
 enum duck_status duck_table_names(struct duck *duck, const char *sql, char ***ret_names,
 				  uint32_t *ret_count, char *reterr, size_t reterr_size)
 {

@@ -9,6 +9,8 @@
  * (each partition), from_timestamp := , to_timestamp := , columns := '{"year": "integer"}' (JSON as in
  * schema.h; in place of what was declared). Only the columns that a query needs are decoded.
  *
+ * Bytes that are not UTF-8 in the key of a header become U+FFFD. Of headers with the same key the last counts.
+ *
  * A bad record of a topic with declared columns fails the query, or is kept aside
  * when its topic was declared with `keep_bad`; topics_bad() then has it.
  *
@@ -50,6 +52,9 @@ NODISCARD int topics_declare(struct duck *duck, const char *topic, const json_t 
  */
 void topics_release(struct duck *duck);
 
+/** @return what kept topic() from reading in the last statement: ERR_RETENTION, ERR_UNKNOWN, ...; 0: nothing */
+int topics_failure(const struct duck *duck);
+
 /** A record that was kept aside. Strings are the instance's until duck_close(). */
 struct topics_bad {
 	const char *topic;
@@ -61,7 +66,7 @@ struct topics_bad {
 	const char *reason;
 };
 
-/** @return those kept aside so far, each (partition, offset) once */
+/** @return those kept aside so far, sorted, each (topic, partition, offset) once; valid until the next statement */
 const struct topics_bad *topics_bad(struct duck *duck, uint32_t *ret_count);
 
 /** Counted since the instance was opened, readable from any thread. */

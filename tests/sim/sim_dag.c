@@ -86,6 +86,8 @@ static void change_version(struct sim *sim, uint32_t dag)
 {
 	struct dag *new = random_dag(sim, dag);
 
+	if (prng_chance(&sim->prng, 200))
+		CHECK(engine_remove(sim->engine, new->id, wall(sim)) == 0);
 	dag_unref(sim->applied[dag]);
 	sim->applied[dag] = new;
 	CHECK(engine_apply(sim->engine, new, false, wall(sim)) == 0);

@@ -272,6 +272,9 @@ static bool next_interval(const struct timetable *timetable, const struct timeta
 	if (last != NULL) {
 		after_last = align_prev(timetable, last->end_us);
 		begin = MAX(begin, after_last);
+		/* The slot around it when the schedule has become a coarser one since. */
+		while (begin != TIMETABLE_NONE && begin <= last->logical_us)
+			begin = next_slot(timetable, begin);
 	}
 	if (begin == TIMETABLE_NONE ||
 	    (timetable->end_us != TIMETABLE_NONE && begin > timetable->end_us))

@@ -58,7 +58,8 @@ struct timetable_slot {
  *
  * @param last    data interval of the newest scheduled run; NULL: there was none
  * @param now_us  wall clock, for catchup = false
- * @return true a slot (its run_after may lie in the future or in the past); false: no further runs
+ * @return true a slot (its run_after may lie in the future or in the past; its logical date is later than
+ *         last's, whatever schedule that one was of); false: no further runs
  */
 bool timetable_next(const struct timetable *timetable, const struct timetable_slot *last,
 		    int64_t now_us, struct timetable_slot *ret_slot);

@@ -4,7 +4,8 @@ earliest start, with and without catchup, in zones whose clocks change.
 
 Shown: random cases (seeded), half of them around a change of the clocks, are given to Airflow's
 classes from PyPI and to timetable_tool; every sequence of slots is compared. Run by test_timetable,
-with the Python that has Airflow."""
+with the Python that has Airflow. Where Airflow fails, or gives the same date again and again (every hour of some days
+only, and the clocks change in between), there is nothing to compare: we go on."""
 
 import argparse
 import datetime
@@ -106,7 +107,7 @@ def make(seed, count):
 
 
 def expect(case):
-    """Airflow's answer in the form of timetable_tool; None: Airflow itself fails."""
+    """Airflow's answer in the form of timetable_tool, up to where it stands still; None: it fails."""
     import pendulum
     from airflow.timetables import interval, trigger
     from airflow.timetables.base import DataInterval, TimeRestriction
@@ -136,6 +137,8 @@ def expect(case):
         if info is None:
             answer.append("none")
             break
+        if last is not None and info.logical_date <= last.start:
+            break
         last = DataInterval(info.data_interval.start, info.data_interval.end)
         answer.append(" ".join(str(int(at.timestamp())) for at in
                                (info.logical_date, last.start, last.end, info.run_after)))
@@ -154,16 +157,21 @@ def main():
                           check=True).stdout.splitlines()
     with multiprocessing.Pool(2) as pool:
         theirs = pool.map(expect, cases, chunksize=50)
-    differ = failed = 0
+    differ = failed = still = 0
     for case, our, their in zip(cases, ours, theirs):
         if their is None:
             failed += 1
-        elif our != their:
+            continue
+        slots = len(their.split("\t"))
+        if slots <= SLOTS and not their.endswith("none"):
+            still += 1
+            our = "\t".join(our.split("\t")[:slots])
+        if our != their:
             differ += 1
             if differ <= 5:
                 print(f"  {case}\n    Airflow:  {their}\n    Millrace: {our}")
-    print(f"seed {options.seed}: {len(cases)} cases, {differ} differ, Airflow fails in {failed}")
-    good = differ == 0 and len(ours) == len(cases) and failed < len(cases) / 50
+    print(f"seed {options.seed}: {len(cases)} cases, {differ} differ; Airflow fails in {failed}, stands still in {still}")
+    good = differ == 0 and len(ours) == len(cases) and failed + still < len(cases) / 50
     print(f"{int(good)} passed, {int(not good)} failed")
     return 0 if good else 1
 

@@ -155,6 +155,21 @@ static void test_timetable_without_catchup_only_the_latest_slot_is_due(void **st
 	timetable_free(intervals);
 }
 
+static void test_timetable_schedule_that_became_coarser_repeats_no_date(void **state)
+{
+	struct timetable *hours = make("0 */6 * * *", NULL, true, at(2026, 1, 1, 0, 0), true);
+	struct timetable *days = make("@daily", NULL, true, at(2026, 1, 1, 0, 0), true);
+	struct timetable_slot slot, last;
+
+	(void)state;
+	assert_true(timetable_next(hours, NULL, at(2026, 1, 9, 0, 0), &last));
+	assert_int_equal(last.logical_us, at(2026, 1, 1, 0, 0));
+	assert_true(timetable_next(days, &last, at(2026, 1, 9, 0, 0), &slot));
+	assert_int_equal(slot.logical_us, at(2026, 1, 2, 0, 0));
+	timetable_free(hours);
+	timetable_free(days);
+}
+
 static void test_timetable_start_in_the_future_waits(void **state)
 {
 	struct timetable *timetable = make("0 6 * * *", NULL, false, at(2026, 5, 1, 7, 0), false);
@@ -257,6 +272,7 @@ int main(void)
 		cmocka_unit_test(test_timetable_window_previous_runs_at_the_end_of_its_interval),
 		cmocka_unit_test(test_timetable_window_none_is_a_point),
 		cmocka_unit_test(test_timetable_without_catchup_only_the_latest_slot_is_due),
+		cmocka_unit_test(test_timetable_schedule_that_became_coarser_repeats_no_date),
 		cmocka_unit_test(test_timetable_start_in_the_future_waits),
 		cmocka_unit_test(test_timetable_end_is_the_last_logical_date),
 		cmocka_unit_test(test_timetable_once_and_manual),

@@ -2,7 +2,9 @@
 /**
  * @file
  * Templates, a subset of Jinja: {{ path | filter(args) }}, {% if %} {% elif %} {% else %} {% endif %},
- * {% for x in path %}, {# comment #}. Undefined names are errors, never empty text. No code runs.
+ * {% for x in path %}, {# comment #}, a minus in a tag trims white space. Conditions: and, or, not, ==, !=, <, <=, >,
+ * >=, in, is defined; in a loop: loop.index, index0, first, last, length. Undefined names are errors, never
+ * empty text. No code runs.
  *
  * Names: ds, ds_nodash, ts, ts_nodash, logical_date, data_interval_start, data_interval_end, run_id, dag.id, task.id,
  * try_number, run.state, conf.x, params.x, var.value.x, var.json.x, conn.x.host (login, password, port, schema,

@@ -8,9 +8,9 @@
  * topicscan_close(), so what deletion unlinks meanwhile is still read to its end. Files are mapped: values of
  * uncompressed batches lie in the map (`is_mapped`) and stay valid until topicscan_close(). Bytes at or
  * beyond the durable end are never touched.
- * The work is cut into extents (runs of whole batches in one segment, found by the offset
- * index), handed to readers by an atomic cursor. Control batches and, below the last stable offset,
- * batches of aborted transactions are passed over.
+ * The work is cut into extents (runs of whole batches in one segment, of about 2 MiB), handed to readers
+ * as they ask; the offset index finds where a range begins, and need not be there. Control batches are
+ * passed over. Offsets must be dense: a gap is damage.
  *
  * Memory: the maps (address space), per reader one decompression buffer.
  * Limits: TOPICSCAN_RANGES_MAX partitions.

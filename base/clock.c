@@ -18,3 +18,11 @@ int64_t clock_wall_ms(void)
 	(void)clock_gettime(CLOCK_REALTIME, &now);
 	return now.tv_sec * 1000 + now.tv_nsec / NS_PER_MS;
 }
+
+int64_t clock_wall_us(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	return now.tv_sec * 1000000 + now.tv_nsec / NS_PER_US;
+}

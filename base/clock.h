@@ -3,7 +3,7 @@
  * @file
  * The only place that reads clocks. Everything else takes `now` as an argument.
  *
- * Context: any thread; both calls stay in user space (vDSO).
+ * Context: any thread; all calls stay in user space (vDSO).
  */
 #pragma once
 
@@ -14,6 +14,8 @@ int64_t clock_now_ns(void);
 
 /** @return calendar time in milliseconds since 1970-01-01 UTC, Kafka's timestamp unit */
 int64_t clock_wall_ms(void);
+/** @return the same in microseconds, the unit of schedules */
+int64_t clock_wall_us(void);
 
 /** @return the CPU's time stamp counter, for counting cycles on one core */
 static inline uint64_t clock_cycles(void)

@@ -13,6 +13,7 @@
 
 #include "control/control.h"
 #include "control/http/webapi.h"
+#include "orchestrate/orchestrate.h"
 
 static const char usage[] =
 	"usage: millrace-control [--config FILE] [--set NAME=VALUE]...\n"
@@ -134,10 +135,51 @@ static void guest_answer(void *context, uint64_t token, const uint8_t *body, uin
 	webapi_answer(context, token, body, size);
 }
 
+/* ---- pipelines as the loop's guest ---- */
+
+static int scheduler_fd(void *context)
+{
+	return orchestrate_fd(context);
+}
+
+static int64_t scheduler_run(void *context, int64_t now_ns)
+{
+	return orchestrate_run(context, now_ns);
+}
+
+static void no_answer(void *context, uint64_t token, const uint8_t *body, uint32_t size)
+{
+	(void)context;
+	(void)token;
+	(void)body;
+	(void)size;
+}
+
+static const struct partitions *scheduler_partitions(void *context)
+{
+	return control_partitions(context);
+}
+
+static int open_pipelines(const struct config *config, struct control *control,
+			  struct orchestrate **ret_pipelines)
+{
+	const struct orchestrate_config settings = {
+		.config = config,
+		.partitions = scheduler_partitions,
+		.ctx = control,
+	};
+
+	return orchestrate_open(&settings, ret_pipelines);
+}
+
 static int serve(const struct config *config)
 {
 	CLEANUP(control_closep) struct control *control = NULL;
+	CLEANUP(orchestrate_closep) struct orchestrate *pipelines = NULL;
 	CLEANUP(webapi_closep) struct webapi *web = NULL;
+	struct control_guest scheduler = { .fd = scheduler_fd,
+					   .run = scheduler_run,
+					   .answer = no_answer };
 	struct webapi_config web_config = { .config = config, .ops = &web_ops };
 	struct web_seat seat = {
 		.guest = { .fd = guest_fd, .run = guest_run, .answer = guest_answer },
@@ -145,8 +187,12 @@ static int serve(const struct config *config)
 	char reterr[512];
 	int error = control_open(config, &control);
 
+	if (error == 0)
+		error = open_pipelines(config, control, &pipelines);
 	if (error != 0)
 		return error;
+	web_config.extra_routes = orchestrate_routes(&web_config.extra_route_count);
+	web_config.extra_ctx = pipelines;
 	web_config.meta = control_meta(control);
 	web_config.groups = control_groups(control);
 	seat.control = control;
@@ -158,7 +204,10 @@ static int serve(const struct config *config)
 		return error;
 	}
 	seat.guest.context = web;
+	scheduler.context = pipelines;
 	control_attach(control, &seat.guest);
+	control_attach(control,
+		       &scheduler); /* last: what calls changed is written in the same turn */
 	return control_run(control);
 }
 

@@ -33,7 +33,7 @@ HOMES = {
     r"rte_.*": ["dataplane/nic/"],
     r"liburing(\.h|/.*)": ["storage/uring.c", "dataplane/sock/"],
     r"duckdb.*\.h": ["compute/duck/"],
-    r"sqlite3\.h": ["orchestrate/store.c"],
+    r"sqlite3\.h": ["orchestrate/store"],
     r"yaml\.h": ["orchestrate/yaml"],
     r"curl/curl\.h": ["control/cli/", "orchestrate/webcall.c"],
     r"isa-l.*": ["base/crc32c.c"],

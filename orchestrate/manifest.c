@@ -15,6 +15,7 @@
 #include "compute/decode/schema.h"
 #include "orchestrate/civil.h"
 #include "orchestrate/digest.h"
+#include "orchestrate/instant.h"
 #include "orchestrate/manifest_graph.h"
 #include "orchestrate/manifest_task.h"
 #include "orchestrate/manifest_value.h"
@@ -32,43 +33,17 @@ static void refuse_yaml(void *context, uint32_t line, uint32_t column, const cha
 	manifest_value_refuse_at(context, MANIFEST_FILE, line, column, message, hint);
 }
 
-/** "2026-01-01", "2026-01-01T06:00:00" in the zone of the schedule, or with Z or +01:00. */
+/** A date or an instant; without an offset it is in the zone of the schedule. */
 static bool parse_instant(const char *text, const struct tzfile *zone, int64_t *ret_us)
 {
-	unsigned year, month, day, hour = 0, minute = 0, second = 0, off_hour, off_minute;
-	int used = 0, more = 0;
-	int64_t local;
-	char sign;
+	size_t size = strlen(text);
+	bool has_offset = size > 10 && strpbrk(text + 10, "Zz+-") != NULL;
 
-	if (sscanf(text, "%4u-%2u-%2u%n", &year, &month, &day, &used) != 3 || used != 10)
+	if (instant_parse(text, ret_us) != 0)
 		return false;
-	if (text[used] == 'T' || text[used] == ' ') {
-		if (sscanf(text + used + 1, "%2u:%2u:%2u%n", &hour, &minute, &second, &more) != 3 ||
-		    more != 8)
-			return false;
-		used += more + 1;
-	}
-	if (month < 1 || month > 12 || day < 1 || hour > 23 || minute > 59 || second > 59 ||
-	    day > (unsigned)civil_month_days((int32_t)year, (int32_t)month))
-		return false;
-	local = civil_to_days((struct civil_date){ (int32_t)year, (int32_t)month, (int32_t)day }) *
-			CIVIL_DAY_S +
-		hour * 3600 + minute * 60 + second;
-	text += used;
-	if (*text == '\0') {
-		*ret_us = tzfile_to_utc(zone, local, false) * SECOND_US;
-		return true;
-	}
-	if (strcmp(text, "Z") == 0) {
-		*ret_us = local * SECOND_US;
-		return true;
-	}
-	more = 0;
-	if (sscanf(text, "%c%2u:%2u%n", &sign, &off_hour, &off_minute, &more) != 3 || more != 6 ||
-	    text[6] != '\0' || (sign != '+' && sign != '-') || off_hour > 23 || off_minute > 59)
-		return false;
-	local += (sign == '+' ? -1 : 1) * (int64_t)(off_hour * 3600 + off_minute * 60);
-	*ret_us = local * SECOND_US;
+	if (!has_offset)
+		*ret_us =
+			tzfile_to_utc(zone, civil_floor_div(*ret_us, SECOND_US), false) * SECOND_US;
 	return true;
 }
 

@@ -371,6 +371,7 @@ static void test_manifest_other_tasks_are_consistent(void **state)
 
 static void test_manifest_schedules_and_topics_are_checked(void **state)
 {
+	struct timetable_slot slot;
 	struct dag *dag;
 
 	(void)state;
@@ -390,14 +391,19 @@ static void test_manifest_schedules_and_topics_are_checked(void **state)
 		"start: 2026-07-01\n"
 		"catchup: true\n"
 		"tasks: {t: {command: [ls, -l]}}\n");
-	{
-		struct timetable_slot slot;
-
-		/* the start is midnight in Amsterdam, the first slot 06:00 there */
-		assert_true(timetable_next(dag->timetable, NULL, 0, &slot));
-		assert_int_equal(slot.logical_us, INT64_C(1782878400000000));
-		assert_true(slot.end_us > slot.begin_us);
-	}
+	/* the start is midnight in Amsterdam, the first slot 06:00 there */
+	assert_true(timetable_next(dag->timetable, NULL, 0, &slot));
+	assert_int_equal(slot.logical_us, INT64_C(1782878400000000));
+	assert_true(slot.end_us > slot.begin_us);
+	dag_unref(dag);
+	dag = parse("dag: d\n"
+		    "schedule: {every: 1h, timezone: Europe/Amsterdam}\n"
+		    "start: 2026-07-01T06:00:00-01:00\n"
+		    "catchup: true\n"
+		    "tasks: {t: {command: ls}}\n");
+	assert_true(timetable_next(dag->timetable, NULL, 0, &slot));
+	assert_int_equal(slot.logical_us, INT64_C(1782889200000000));
+	assert_int_equal(slot.end_us, slot.begin_us);
 	dag_unref(dag);
 }
 

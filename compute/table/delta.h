@@ -57,6 +57,8 @@ void delta_close(struct delta_snapshot *snapshot);
 DEFINE_CLEANUP(struct delta_snapshot, delta_close);
 
 int64_t delta_version(const struct delta_snapshot *snapshot);
+/** @return the table's own id, which another table at the same place would not have; borrowed */
+const char *delta_id(const struct delta_snapshot *snapshot);
 /** @return the Delta schema (a struct type in JSON); borrowed */
 const json_t *delta_schema(const struct delta_snapshot *snapshot);
 /** @return array of column names; borrowed */

@@ -214,6 +214,13 @@ int64_t delta_version(const struct delta_snapshot *snapshot)
 	return snapshot->version;
 }
 
+const char *delta_id(const struct delta_snapshot *snapshot)
+{
+	const char *id = json_string_value(json_object_get(snapshot->state.metadata, "id"));
+
+	return id != NULL ? id : "";
+}
+
 const json_t *delta_schema(const struct delta_snapshot *snapshot)
 {
 	return snapshot->schema;

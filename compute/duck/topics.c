@@ -128,39 +128,62 @@ struct topics_entry *topics_find(struct topics *topics, const char *name)
 	return entry;
 }
 
-int topics_declare(struct duck *duck, const char *topic, const json_t *columns,
-		   const struct topicscan_range *ranges, uint32_t range_count, bool keep_bad,
-		   char *reterr, size_t reterr_size)
+static int fill_entry(struct topics_entry *entry, const struct topics_declaration *declaration,
+		      char *reterr, size_t reterr_size)
+{
+	int error = 0;
+
+	entry->keep_bad = declaration->keep_bad;
+	if (declaration->columns != NULL)
+		error = schema_parse(declaration->columns, &entry->schema, reterr, reterr_size);
+	if (error != 0 || declaration->range_count == 0)
+		return error;
+	entry->ranges = calloc(declaration->range_count, sizeof(*entry->ranges));
+	if (entry->ranges == NULL)
+		return -ENOMEM;
+	memcpy(entry->ranges, declaration->ranges,
+	       declaration->range_count * sizeof(*entry->ranges));
+	entry->range_count = declaration->range_count;
+	return 0;
+}
+
+static void forget(struct topics *topics, const char *name)
+{
+	struct topics_entry **link = &topics->entries;
+
+	while (*link != NULL && strcmp((*link)->name, name) != 0)
+		link = &(*link)->next;
+	if (*link != NULL) {
+		struct topics_entry *entry = *link;
+
+		*link = entry->next;
+		free_entry(entry);
+	}
+}
+
+int topics_declare(struct duck *duck, const char *topic,
+		   const struct topics_declaration *declaration, char *reterr, size_t reterr_size)
 {
 	struct topics *topics = duck->topics;
 	struct topics_entry *entry;
-	int error = 0;
+	int error;
 
 	CHECK(topics != NULL);
-	if (strlen(topic) >= sizeof(entry->name) || topics_find(topics, topic) != NULL) {
-		(void)snprintf(reterr, reterr_size,
-			       "topic %.300s is declared twice, or too long a name", topic);
+	if (strlen(topic) >= sizeof(entry->name)) {
+		(void)snprintf(reterr, reterr_size, "%.20s...: too long for a topic's name", topic);
 		return ERR_CONFIG;
 	}
+	(void)snprintf(reterr, reterr_size, "no memory for the topic's columns");
 	entry = calloc(1, sizeof(*entry));
 	if (entry == NULL)
 		return -ENOMEM;
 	(void)snprintf(entry->name, sizeof(entry->name), "%s", topic);
-	entry->keep_bad = keep_bad;
-	if (columns != NULL)
-		error = schema_parse(columns, &entry->schema, reterr, reterr_size);
-	if (error == 0 && range_count > 0) {
-		entry->ranges = calloc(range_count, sizeof(*ranges));
-		if (entry->ranges == NULL)
-			error = -ENOMEM;
-		else
-			memcpy(entry->ranges, ranges, range_count * sizeof(*ranges));
-		entry->range_count = range_count;
-	}
+	error = fill_entry(entry, declaration, reterr, reterr_size);
 	if (error != 0) {
 		free_entry(entry);
 		return error;
 	}
+	forget(topics, topic);
 	entry->next = topics->entries;
 	topics->entries = entry;
 	return 0;

@@ -34,17 +34,24 @@ struct topics_config {
 /** Make topic() known to the instance. @return 0; -ENOMEM; ERR_UNSUPPORTED */
 NODISCARD int topics_register(struct duck *duck, const struct topics_config *config);
 
+/** What is known of a topic besides its name; zero: nothing. */
+struct topics_declaration {
+	const json_t *columns; /* as in schema.h; NULL: none declared */
+	const struct topicscan_range
+		*ranges;      /* [range_count] what every topic() of this name reads */
+	uint32_t range_count; /* 0: all up to the watermark */
+	bool keep_bad;        /* keep bad records aside instead of failing */
+};
+
 /**
- * Declare columns and ranges of a topic for this instance.
+ * Declare a topic for this instance, in place of what was declared before.
  *
- * @param columns  as in schema.h; NULL: none declared
- * @param ranges   [range_count] every topic() of this name reads just these; NULL: all up to the watermark
- * @param keep_bad keep bad records aside instead of failing
+ * @param declaration  copied
  * @return 0; ERR_CONFIG with reterr; -ENOMEM
  */
-NODISCARD int topics_declare(struct duck *duck, const char *topic, const json_t *columns,
-			     const struct topicscan_range *ranges, uint32_t range_count,
-			     bool keep_bad, char *reterr, size_t reterr_size);
+NODISCARD int topics_declare(struct duck *duck, const char *topic,
+			     const struct topics_declaration *declaration, char *reterr,
+			     size_t reterr_size);
 
 /**
  * The same scan for several statements: a declared topic is opened at its first use and held (lease, files)

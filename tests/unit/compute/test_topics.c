@@ -23,7 +23,7 @@
 #define PARTITION 3 /* of logbox */
 #define COLUMNS                                                                                    \
 	"{\"n\": {\"type\": \"integer\", \"required\": true}, \"name\": \"string\", "              \
-	"\"price\": \"decimal(8,2)\", \"moment\": \"timestamp\", \"raw\": \"binary\", "                \
+	"\"price\": \"decimal(8,2)\", \"moment\": \"timestamp\", \"raw\": \"binary\", "            \
 	"\"doc\": \"json\", \"small\": \"decimal(4,1)\"}"
 
 struct box {
@@ -176,8 +176,10 @@ static void declare(struct box *box, const char *columns, const struct topicscan
 		    bool keep_bad)
 {
 	json_t *json = columns != NULL ? json_loads(columns, 0, NULL) : NULL;
-	const int error = topics_declare(box->duck, LOGBOX_TOPIC, json, range, range != NULL,
-					 keep_bad, text, sizeof(text));
+	const struct topics_declaration declaration = {
+		.columns = json, .ranges = range, .range_count = range != NULL, .keep_bad = keep_bad
+	};
+	const int error = topics_declare(box->duck, LOGBOX_TOPIC, &declaration, text, sizeof(text));
 
 	json_decref(json);
 	if (error != 0)
@@ -309,7 +311,8 @@ static void test_topics_declared_columns(void **state)
 				    "\\x00\\x01\\x02\\xFF|[1, {\"x\": null}]|99.9"
 				  : "2|escaped and longer than inline|-0.01|NULL|NULL|NULL|NULL");
 	}
-	expect(box, "SELECT typeof(price), typeof(moment), typeof(doc) FROM topic('flights') LIMIT 1",
+	expect(box,
+	       "SELECT typeof(price), typeof(moment), typeof(doc) FROM topic('flights') LIMIT 1",
 	       "DECIMAL(8,2)|TIMESTAMP WITH TIME ZONE|VARCHAR");
 }
 
@@ -376,6 +379,10 @@ static void test_topics_bounds(void **state)
 	       "3");
 	declare(box, COLUMNS, &range, false);
 	expect(box, "SELECT count(*), min(n), max(n) FROM topic('flights')", "300|100|399");
+	/* A later declaration takes the place of an earlier one that was used. */
+	declare(box, NULL, NULL, false);
+	expect(box, "SELECT count(*) FROM topic('flights')", "500");
+	declare(box, COLUMNS, &range, false);
 	expect(box,
 	       "SELECT count(*), min(n), max(n) FROM topic('flights', from_offset := 50, to_offset := 200)",
 	       "100|100|199");

@@ -7,6 +7,7 @@
 
 #include "base/config.h"
 #include "base/counters.h"
+#include "base/cpulist.h"
 #include "base/log.h"
 
 #include "dataplane/core/startup.h"
@@ -102,7 +103,7 @@ static int parse(int argc, char **argv, struct config *config)
 			(void)fprintf(stderr, PROGRAM ": %s\n", reason);
 		return STARTUP_USAGE;
 	}
-	if (optind < argc || startup_cpus_parse(config->core_cpus, cpus, ARRAY_COUNT(cpus)) < 0) {
+	if (optind < argc || cpulist_parse(config->core_cpus, cpus, ARRAY_COUNT(cpus)) < 0) {
 		(void)fprintf(stderr, PROGRAM ": %s\n",
 			      optind < argc ? "takes no arguments; see --help"
 					    : "core.cpus wants a list like 0,2-3");

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/cpulist.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "storage/datadir.h"
@@ -314,7 +315,7 @@ static void pin(const struct box *box, uint32_t index)
 {
 	uint32_t cpus[COUNTERS_CORES_MAX];
 	long online = sysconf(_SC_NPROCESSORS_ONLN);
-	int count = startup_cpus_parse(box->config->core_cpus, cpus, ARRAY_COUNT(cpus));
+	int count = cpulist_parse(box->config->core_cpus, cpus, ARRAY_COUNT(cpus));
 	cpu_set_t set;
 
 	/* More cores than CPUs is for tests: then the kernel's scheduler knows best. */

@@ -71,5 +71,3 @@ NODISCARD int startup_rings_salvage(const struct startup_rings *rings, int log_d
 NODISCARD int startup_rings_open(const struct startup_rings *rings, uint64_t size, uint32_t count,
 				 struct chunk_pool **ret_pools);
 
-/** Parse "0,2-3". @return number of CPUs; ERR_CONFIG */
-NODISCARD int startup_cpus_parse(const char *text, uint32_t *ret_cpus, uint32_t cpus_max);

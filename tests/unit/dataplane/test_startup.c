@@ -243,22 +243,6 @@ static void test_startup_refuses_a_ring_dir_on_disk(void **state)
 	place_close(&place);
 }
 
-static void test_startup_cpus_parse_is_strict(void **state)
-{
-	static const char *const bad[] = {
-		"x", "1,", ",1", "3-1", "1-", "-1", "1 2", "2000", "0-9"
-	};
-	uint32_t cpus[8];
-
-	(void)state;
-	assert_int_equal(startup_cpus_parse("", cpus, 8), 0);
-	assert_int_equal(startup_cpus_parse("0,2-4", cpus, 8), 4);
-	assert_int_equal(cpus[0], 0);
-	assert_int_equal(cpus[3], 4);
-	for (size_t i = 0; i < ARRAY_COUNT(bad); i++)
-		assert_int_equal(startup_cpus_parse(bad[i], cpus, 8), ERR_CONFIG);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -268,7 +252,6 @@ int main(void)
 		cmocka_unit_test(test_startup_refuses_a_port_in_use),
 		cmocka_unit_test(test_startup_failed_start_leaves_a_clean_stop_clean),
 		cmocka_unit_test(test_startup_refuses_a_ring_dir_on_disk),
-		cmocka_unit_test(test_startup_cpus_parse_is_strict),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/cpulist.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
 #include "base/err.h"
-
-#include "dataplane/core/startup.h"
 
 #define CPU_MAX 1023
 
@@ -22,7 +22,7 @@ static long number(const char **at)
 	return errno == 0 && value <= CPU_MAX ? value : -1;
 }
 
-int startup_cpus_parse(const char *text, uint32_t *ret_cpus, uint32_t cpus_max)
+int cpulist_parse(const char *text, uint32_t *ret_cpus, uint32_t cpus_max)
 {
 	uint32_t count = 0;
 

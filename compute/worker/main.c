@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* millrace-worker: settings, the SQL engine, privileges, then the loop. */
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <pwd.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cpulist.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "base/privileges.h"
+
+#include "compute/duck/duck.h"
+#include "compute/task.h"
+#include "compute/worker/worker.h"
+#include "compute/worker/workermem.h"
+
+#define PROGRAM  "millrace-worker"
+#define CPUS_MAX 1024
+
+enum { EXIT_USAGE = 2, EXIT_NO_ENGINE = 4 };
+
+static const char usage[] =
+	"usage: millrace-worker [--config FILE] [--set NAME=VALUE]...\n"
+	"\n"
+	"Runs the SQL of pipelines: DuckDB over topics and Delta tables. Control starts attempts over\n"
+	"the socket worker.sock in run.dir; `millrace up` starts the worker together with the rest.\n"
+	"\n"
+	"  --config FILE      read settings, as Java properties\n"
+	"  --set NAME=VALUE   one setting, over the file; may be repeated\n"
+	"  --print-config     print every setting with its value and sentence, and end\n"
+	"  --help             this text\n"
+	"\n"
+	"exit status: 0 stopped by a signal, 1 failed, 2 wrong usage or settings, 4 no SQL engine\n";
+
+static int apply_setting(struct config *config, const char *text, char *reterr, size_t size)
+{
+	char name[CONFIG_TEXT_MAX];
+	const char *equals = strchr(text, '=');
+
+	if (equals == NULL || (size_t)(equals - text) >= sizeof(name)) {
+		(void)snprintf(reterr, size, "%s: NAME=VALUE is wanted", text);
+		return ERR_CONFIG;
+	}
+	memcpy(name, text, (size_t)(equals - text));
+	name[equals - text] = '\0';
+	return config_set(config, name, equals + 1, reterr, size);
+}
+
+/** @return 0 go on; 1 done (help was printed); ERR_CONFIG, told on stderr */
+static int read_settings(int argc, char **argv, struct config *config)
+{
+	static const struct option options[] = {
+		{ "config", required_argument, NULL, 'c' },
+		{ "set", required_argument, NULL, 's' },
+		{ "print-config", no_argument, NULL, 'p' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	char reterr[512] = "";
+	bool print = false;
+	int error = 0;
+	int option;
+
+	config_init(config);
+	while (error == 0 && (option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		if (option == 'c')
+			error = config_load(config, optarg, reterr, sizeof(reterr));
+		else if (option == 's')
+			error = apply_setting(config, optarg, reterr, sizeof(reterr));
+		else if (option == 'p')
+			print = true;
+		else if (option == 'h')
+			return printf("%s", usage) < 0 ? ERR_CONFIG : 1;
+		else
+			error = ERR_CONFIG;
+	}
+	if (error == 0 && optind < argc) {
+		(void)snprintf(reterr, sizeof(reterr), "%s: not understood", argv[optind]);
+		error = ERR_CONFIG;
+	}
+	if (error != 0) {
+		(void)fprintf(stderr, PROGRAM ": %s\nTry --help.\n", reterr);
+		return ERR_CONFIG;
+	}
+	config_finish(config);
+	if (print)
+		config_print(config, stdout);
+	return print ? 1 : 0;
+}
+
+/** Threads that are made later inherit it. @return CPUs; 0: anywhere; ERR_CONFIG; -errno */
+static int pin(const struct config *config, uint32_t *cpus)
+{
+	int count = cpulist_parse(config->worker_cpus, cpus, CPUS_MAX);
+	cpu_set_t set;
+
+	if (count < 0) {
+		log_error("worker.cpus wants a list like 0,2-3, not \"%s\"", config->worker_cpus);
+		return count;
+	}
+	if (count == 0)
+		return 0;
+	CPU_ZERO(&set);
+	for (int i = 0; i < count; i++)
+		CPU_SET(cpus[i], &set);
+	if (sched_setaffinity(0, sizeof(set), &set) != 0) {
+		log_error("worker.cpus=%s: %s", config->worker_cpus, strerror(errno));
+		return -errno;
+	}
+	return count;
+}
+
+/** The socket is control's to connect to, whoever made it; the file says that it is there. */
+static int announce(const struct config *config)
+{
+	const struct passwd *owner = geteuid() == 0 ? getpwnam(config->user) : NULL;
+	char path[PATH_MAX];
+	FILE *file;
+	int error = task_socket_path(config->run_dir, path, sizeof(path));
+
+	if (error != 0)
+		return error;
+	if (chmod(path, 0660) != 0 ||
+	    (owner != NULL && chown(path, owner->pw_uid, owner->pw_gid) != 0))
+		return -errno;
+	(void)snprintf(path, sizeof(path), "%s/ready.worker", config->run_dir);
+	file = fopen(path, "we");
+	if (file == NULL)
+		return -errno;
+	(void)fprintf(file, "%d\n", getpid());
+	return fclose(file) == 0 ? 0 : -errno;
+}
+
+static int drop_privileges(const struct config *config)
+{
+	const char *const folders[] = { config->tables_dir, config->worker_spill_dir };
+	int error = privileges_drop(config, folders, ARRAY_COUNT(folders));
+
+	/* Becoming another user resets it. */
+	if (error == 0 && prctl(PR_SET_PDEATHSIG, SIGTERM) != 0)
+		error = -errno;
+	return error;
+}
+
+int main(int argc, char **argv)
+{
+	static uint32_t cpus[CPUS_MAX];
+	CLEANUP(worker_closep) struct worker *worker = NULL;
+	struct config config;
+	char message[1024];
+	const pid_t parent = getppid();
+	int error = read_settings(argc, argv, &config), cpu_count;
+
+	if (error != 0)
+		return error == 1 ? EXIT_SUCCESS : EXIT_USAGE;
+	log_init("worker", LOG_INFO);
+	error = duck_load(message, sizeof(message));
+	if (error != 0) {
+		log_error("%s", message);
+		return EXIT_NO_ENGINE;
+	}
+	cpu_count = pin(&config, cpus);
+	if (cpu_count < 0)
+		return EXIT_USAGE;
+	(void)umask(0027);
+	error = worker_open(&config, &worker);
+	if (error == 0)
+		error = announce(&config);
+	if (error != 0) {
+		log_error("socket in %s: %s", config.run_dir, err_str(error));
+		return EXIT_FAILURE;
+	}
+	workermem_enclose(&config);
+	error = drop_privileges(&config);
+	if (error != 0) {
+		log_error("cannot become user %s: %s", config.user, err_str(error));
+		return EXIT_FAILURE;
+	}
+	if (getppid() != parent)
+		return EXIT_FAILURE;
+	log_info("DuckDB %s, %lld attempts at once, tables in %s", duck_version(),
+		 (long long)config.worker_slots, config.tables_dir);
+	error = worker_run(worker, cpus, (uint32_t)cpu_count);
+	if (error != 0)
+		log_error("%s", err_str(error));
+	return error == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -11,6 +11,7 @@
 #include "orchestrate/template.h"
 
 #define NEAR_NAME_MAX 64
+#define TEXTS_MAX     1000 /* of one list: they are compared one by one */
 
 void manifest_value_refuse_at(struct manifest_report *report, const char *file, uint32_t line,
 			      uint32_t column, const char *message, const char *hint)
@@ -349,6 +350,10 @@ json_t *manifest_value_texts(struct manifest_report *report, const struct yamltr
 
 	if (!manifest_value_is(report, node, YAMLTREE_LIST))
 		return NULL;
+	if (node->count > TEXTS_MAX) {
+		manifest_value_refuse(report, node, NULL, "a list has at most %d texts", TEXTS_MAX);
+		return NULL;
+	}
 	texts = json_array();
 	for (uint32_t i = 0; i < node->count; i++) {
 		const char *text = NULL;

@@ -270,6 +270,11 @@ static struct yamltree_node *map_key(struct parse *parse, const struct yamltree_
 		give_up(parse, ERR_MALFORMED);
 		return NULL;
 	}
+	if (map->count >= YAMLTREE_KEYS_MAX) {
+		refuse(parse, event->start_mark, "too many keys in this map", NULL);
+		give_up(parse, ERR_MALFORMED);
+		return NULL;
+	}
 	key = scalar(parse, event);
 	if (key == NULL || key->text == NULL)
 		return key;

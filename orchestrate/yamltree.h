@@ -5,7 +5,8 @@
  * rules only (true, false, null, numbers), everything else is text as written; duplicate keys, anchors,
  * aliases, tags, merge keys, tabs and further documents are refused.
  *
- * Context: any thread. Memory: heap. Limits: YAMLTREE_DEPTH_MAX levels, YAMLTREE_NODES_MAX nodes.
+ * Context: any thread. Memory: heap. Limits: YAMLTREE_DEPTH_MAX levels, YAMLTREE_NODES_MAX nodes,
+ * YAMLTREE_KEYS_MAX keys of one map.
  */
 #pragma once
 
@@ -15,6 +16,7 @@
 
 #define YAMLTREE_DEPTH_MAX 32
 #define YAMLTREE_NODES_MAX 100000
+#define YAMLTREE_KEYS_MAX  2000 /* they are compared one by one */
 
 enum yamltree_kind {
 	YAMLTREE_NOTHING, /* a key without a value */

@@ -427,6 +427,44 @@ static void test_manifest_tells_many_errors_at_once_but_not_endlessly(void **sta
 	json_decref(files);
 }
 
+/** `before`, then often `head`, a number and `tail` (NULL: only `head`), then `after`. */
+static void expect_refused(const char *before, const char *head, const char *tail, int count,
+			   const char *after, const char *message)
+{
+	size_t size = strlen(before) + (size_t)count * 128 + strlen(after) + 1, used = 0;
+	char *text = malloc(size);
+	json_t *files, *errors = NULL;
+	struct dag *dag = NULL;
+
+	assert_non_null(text);
+	used += (size_t)snprintf(text, size, "%s", before);
+	for (int i = 0; i < count; i++)
+		used += (size_t)(tail == NULL ? snprintf(text + used, size - used, "%s", head)
+					      : snprintf(text + used, size - used, "%s%d%s", head,
+							 i, tail));
+	(void)snprintf(text + used, size - used, "%s", after);
+	files = folder(text);
+	assert_int_equal(manifest_parse(files, &dag, &errors), ERR_CONFIG);
+	assert_non_null(strstr(text_of(json_array_get(errors, 0), "message"), message));
+	json_decref(errors);
+	json_decref(files);
+	free(text);
+}
+
+static void test_manifest_sizes_are_bounded(void **state)
+{
+	static const char rest[] = "\ndag: d\ntasks: {t: {command: x}}\n";
+
+	(void)state;
+	expect_refused("params: ", "[", NULL, 10000, rest, "too deeply nested");
+	expect_refused("params: {", "k", ": 1,", 50000, "}", "too many keys");
+	expect_refused("params: [", "", ",", 110000, "]", "too many values");
+	expect_refused("tags: [", "k", ",", 5000, "]\ndag: d\ntasks: {t: {command: x}}\n",
+		       "at most 1000 texts");
+	expect_refused("dag: d\ntasks:\n", "  t", ": {command: x}\n", 1500, "", "1 to 1000 tasks");
+	expect_refused("#", "x", "y", 300000, rest, "at most 1 MiB");
+}
+
 static void test_manifest_without_what_it_must_have(void **state)
 {
 	json_t *files = json_object(), *errors = NULL;
@@ -503,6 +541,7 @@ int main(void)
 		cmocka_unit_test(test_manifest_other_tasks_are_consistent),
 		cmocka_unit_test(test_manifest_schedules_and_topics_are_checked),
 		cmocka_unit_test(test_manifest_tells_many_errors_at_once_but_not_endlessly),
+		cmocka_unit_test(test_manifest_sizes_are_bounded),
 		cmocka_unit_test(test_manifest_without_what_it_must_have),
 		cmocka_unit_test(test_manifest_folder_is_read),
 	};

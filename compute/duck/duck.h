@@ -77,7 +77,7 @@ NODISCARD enum duck_status duck_runf(struct duck *duck, struct duck_result **ret
 /** End the statement under way, or the next one, with DUCK_INTERRUPTED. */
 void duck_interrupt(struct duck *duck);
 
-/* ---- results: chunks of rows ---- */
+/* ---- results: chunks of rows; to be freed before the instance is closed ---- */
 
 void duck_result_free(struct duck_result *result);
 DEFINE_CLEANUP(struct duck_result, duck_result_free);

@@ -177,10 +177,12 @@ static void add_dotted(struct names *names, const char *at, const char *end)
 			if (size > 0 && is_dotted && !is_joined &&
 			    !isdigit((unsigned char)name[0]) && !(kind == MARK && *at == '('))
 				add_name(names, name);
-			size = 0;
 			is_joined = is_dotted = false;
-			if (is_name)
+			if (is_name && size > 0) { /* it may begin another */
+				size = 0;
 				continue;
+			}
+			size = 0;
 		}
 		if (kind == END_OF_TEXT)
 			break;

@@ -425,6 +425,17 @@ static void test_duck_table_names(void **state)
 		DUCK_USER);
 }
 
+static void test_duck_table_names_longer_than_any_name(void **state)
+{
+	CLEANUP(duck_closep) struct duck *duck = open_plain();
+	char sql[2000];
+
+	(void)state;
+	(void)snprintf(sql, sizeof(sql), "PIVOT a.%0600d_ ON year USING sum(x.y)", 0);
+	memset(strchr(sql, '0'), 'a', 600);
+	expect_names(duck, sql, "x.y ");
+}
+
 static void test_duck_quote(void **state)
 {
 	char out[32];
@@ -447,6 +458,7 @@ int main(void)
 		cmocka_unit_test(test_duck_interrupt_ends_an_endless_query),
 		cmocka_unit_test(test_duck_instances_do_not_disturb_each_other),
 		cmocka_unit_test(test_duck_table_names),
+		cmocka_unit_test(test_duck_table_names_longer_than_any_name),
 		cmocka_unit_test(test_duck_quote),
 	};
 

@@ -340,6 +340,33 @@ static void test_topics_many_rows_by_several_threads(void **state)
 	assert_int_equal(topics_progress(box->duck).bad, 0);
 }
 
+static void test_topics_result_outlives_the_scan(void **state)
+{
+	struct box *box = *state;
+	struct duck_result *result;
+	uint32_t rows, seen = 0;
+
+	declare(box, COLUMNS, NULL, false);
+	append_numbers(box->log, 100, BATCH_CODEC_NONE);
+	assert_int_equal(duck_run(box->duck, "SELECT n, name, value FROM topic('flights')", &result,
+				  text, sizeof(text)),
+			 DUCK_OK);
+	topics_release(box->duck);
+	while ((rows = duck_result_chunk(result)) > 0)
+		for (uint32_t i = 0; i < rows; i++, seen++) {
+			char part[40];
+			size_t size = 0;
+			const char *name = duck_result_text(result, 1, i, &size);
+			const int n = snprintf(part, sizeof(part), "number %lld of them all",
+					       (long long)duck_result_integer(result, 0, i));
+
+			assert_memory_equal(name + size - n, part, (size_t)n);
+			assert_memory_equal(duck_result_text(result, 2, i, &size), "{", 1);
+		}
+	assert_int_equal(seen, 5000);
+	duck_result_free(result);
+}
+
 static void test_topics_twice_in_one_statement(void **state)
 {
 	struct box *box = *state;
@@ -491,6 +518,7 @@ int main(void)
 		TEST(test_topics_many_headers_in_a_chunk),
 		TEST(test_topics_declared_columns),
 		TEST(test_topics_many_rows_by_several_threads),
+		TEST(test_topics_result_outlives_the_scan),
 		TEST(test_topics_twice_in_one_statement),
 		TEST(test_topics_bounds),
 		TEST(test_topics_errors_are_sentences),

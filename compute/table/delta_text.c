@@ -100,7 +100,7 @@ char *delta_text_uri_decode(const char *uri)
 			free(path);
 			return NULL;
 		}
-		*at++ = *uri == '%' ? (char)(high << 4 | low) : *uri;
+		*at++ = (char)(*uri == '%' ? high << 4 | low : *uri);
 		uri += *uri == '%' ? 3 : 1;
 	}
 	*at = '\0';

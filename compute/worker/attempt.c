@@ -146,6 +146,7 @@ static int open_engine(struct attempt *attempt, struct taskjob *job)
 	attempt->engine = engine;
 	(void)pthread_mutex_unlock(&attempt->lock);
 	job->duck = engine.duck;
+	job->table = engine.table;
 	/* Whoever stopped the attempt before found no engine to interrupt. */
 	if (atomic_load(&attempt->stop) != TASKJOB_GO_ON)
 		return taskjob_fail(job, "worker", "stopped");
@@ -181,24 +182,14 @@ static int run_kind(struct taskjob *job)
 	return tasktables_run(job);
 }
 
-/** One round with an engine and a view of the topics of its own. */
+/** One round with an engine of its own. */
 static int run_round(struct attempt *attempt, struct taskjob *job)
 {
-	char path[CONFIG_TEXT_MAX + 16];
-	struct partitions *table = NULL;
-	int result;
+	int result = open_engine(attempt, job);
 
-	(void)snprintf(path, sizeof(path), "%s/partitions", job->config->run_dir);
-	if (partitions_open(path, false, &table) == 0 && partitions_is_retired(table)) {
-		partitions_close(table);
-		table = NULL;
-	}
-	job->table = table;
-	result = open_engine(attempt, job);
 	if (result == 0)
 		result = run_kind(job);
 	close_engine(attempt, job);
-	partitions_close(table);
 	return result;
 }
 

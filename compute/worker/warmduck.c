@@ -27,6 +27,8 @@ struct warmduck {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	struct warmduck_engine spare;
+	struct warmduck_engine *used; /* [used_count] to be closed */
+	uint32_t used_count, used_room;
 	uint64_t next_number;
 	bool is_stopping;
 	bool has_failed; /* the last spare could not be opened: do not try again and again */
@@ -73,31 +75,60 @@ static int open_engine(struct warmduck *warm, uint64_t number, int64_t memory, u
 	return duck_open(&duck, &ret_engine->duck, reterr, reterr_size);
 }
 
-static void *keep_spare(void *context)
+static void close_engine(const struct warmduck *warm, const struct warmduck_engine *engine)
 {
-	struct warmduck *warm = context;
+	char spill[PATH_MAX];
+
+	if (engine->duck == NULL)
+		return;
+	duck_close(engine->duck);
+	partitions_close(engine->table);
+	(void)snprintf(spill, sizeof(spill), FOLDER, warm->config->worker_spill_dir, getpid(),
+		       engine->number);
+	(void)nftw(spill, remove_entry, FOLDERS_OPEN_MAX, FTW_PHYS | FTW_DEPTH);
+	(void)rmdir(spill);
+}
+
+/** With the lock held, let go of it meanwhile. */
+static void open_spare(struct warmduck *warm)
+{
+	const uint64_t number = warm->next_number++;
 	struct warmduck_engine engine;
 	char message[512];
-	uint64_t number;
 	int error;
 
+	(void)pthread_mutex_unlock(&warm->lock);
+	error = open_engine(warm, number, warm->config->worker_memory,
+			    (uint32_t)warm->config->worker_threads, &engine, message,
+			    sizeof(message));
 	(void)pthread_mutex_lock(&warm->lock);
-	while (!warm->is_stopping) {
-		if (warm->spare.duck != NULL || warm->has_failed) {
+	if (error == 0)
+		warm->spare = engine;
+	else
+		log_warn("no SQL engine: %s: %s", message, err_str(error));
+	warm->has_failed = error != 0;
+}
+
+/** Opens and closes behind the attempts' backs: a spare first, as the next attempt may come at once. */
+static void *serve(void *context)
+{
+	struct warmduck *warm = context;
+
+	(void)pthread_mutex_lock(&warm->lock);
+	for (;;) {
+		if (warm->spare.duck == NULL && !warm->has_failed && !warm->is_stopping) {
+			open_spare(warm);
+		} else if (warm->used_count > 0) {
+			const struct warmduck_engine used = warm->used[--warm->used_count];
+
+			(void)pthread_mutex_unlock(&warm->lock);
+			close_engine(warm, &used);
+			(void)pthread_mutex_lock(&warm->lock);
+		} else if (warm->is_stopping) {
+			break;
+		} else {
 			(void)pthread_cond_wait(&warm->changed, &warm->lock);
-			continue;
 		}
-		number = warm->next_number++;
-		(void)pthread_mutex_unlock(&warm->lock);
-		error = open_engine(warm, number, warm->config->worker_memory,
-				    (uint32_t)warm->config->worker_threads, &engine, message,
-				    sizeof(message));
-		(void)pthread_mutex_lock(&warm->lock);
-		if (error == 0)
-			warm->spare = engine;
-		else
-			log_warn("no SQL engine: %s: %s", message, err_str(error));
-		warm->has_failed = error != 0;
 	}
 	(void)pthread_mutex_unlock(&warm->lock);
 	return NULL;
@@ -119,7 +150,7 @@ int warmduck_new(const struct config *config, const uint32_t *cpus, uint32_t cpu
 	warm->next_number = 1;
 	CHECK(pthread_mutex_init(&warm->lock, NULL) == 0);
 	CHECK(pthread_cond_init(&warm->changed, NULL) == 0);
-	error = pthread_create(&warm->thread, NULL, keep_spare, warm);
+	error = pthread_create(&warm->thread, NULL, serve, warm);
 	if (error != 0) {
 		free(warm);
 		return -error;
@@ -137,16 +168,33 @@ void warmduck_free(struct warmduck *warm)
 	(void)pthread_cond_signal(&warm->changed);
 	(void)pthread_mutex_unlock(&warm->lock);
 	(void)pthread_join(warm->thread, NULL);
-	warmduck_give_back(warm, &warm->spare);
+	close_engine(warm, &warm->spare);
+	free(warm->used);
 	(void)pthread_cond_destroy(&warm->changed);
 	(void)pthread_mutex_destroy(&warm->lock);
 	free(warm);
+}
+
+/** A dataplane that started anew has made a new table; one that stopped has retired its. */
+static struct partitions *open_table(const struct config *config)
+{
+	char path[CONFIG_TEXT_MAX + 16];
+	struct partitions *table;
+
+	(void)snprintf(path, sizeof(path), "%s/partitions", config->run_dir);
+	if (partitions_open(path, false, &table) != 0)
+		return NULL;
+	if (!partitions_is_retired(table))
+		return table;
+	partitions_close(table);
+	return NULL;
 }
 
 int warmduck_take(struct warmduck *warm, int64_t memory, uint32_t threads,
 		  struct warmduck_engine *ret_engine, char *reterr, size_t reterr_size)
 {
 	const struct config *config = warm->config;
+	int error = 0;
 	const bool is_usual = (memory == 0 || memory == config->worker_memory) &&
 			      (threads == 0 || threads == config->worker_threads);
 	uint64_t number;
@@ -161,22 +209,35 @@ int warmduck_take(struct warmduck *warm, int64_t memory, uint32_t threads,
 	number = warm->next_number++;
 	(void)pthread_cond_signal(&warm->changed);
 	(void)pthread_mutex_unlock(&warm->lock);
-	if (ret_engine->duck != NULL)
-		return 0;
-	return open_engine(warm, number, memory != 0 ? memory : config->worker_memory,
-			   threads != 0 ? threads : (uint32_t)config->worker_threads, ret_engine,
-			   reterr, reterr_size);
+	if (ret_engine->duck == NULL)
+		error = open_engine(warm, number, memory != 0 ? memory : config->worker_memory,
+				    threads != 0 ? threads : (uint32_t)config->worker_threads,
+				    ret_engine, reterr, reterr_size);
+	if (error == 0)
+		ret_engine->table = open_table(config);
+	return error;
 }
 
 void warmduck_give_back(struct warmduck *warm, const struct warmduck_engine *engine)
 {
-	char spill[PATH_MAX];
+	struct warmduck_engine *bigger = NULL;
 
 	if (engine->duck == NULL)
 		return;
-	duck_close(engine->duck);
-	(void)snprintf(spill, sizeof(spill), FOLDER, warm->config->worker_spill_dir, getpid(),
-		       engine->number);
-	(void)nftw(spill, remove_entry, FOLDERS_OPEN_MAX, FTW_PHYS | FTW_DEPTH);
-	(void)rmdir(spill);
+	(void)pthread_mutex_lock(&warm->lock);
+	if (warm->used_count == warm->used_room) {
+		bigger = reallocarray(warm->used, warm->used_room + 16, sizeof(*bigger));
+		if (bigger != NULL) {
+			warm->used = bigger;
+			warm->used_room += 16;
+		}
+	}
+	if (warm->used_count < warm->used_room) {
+		warm->used[warm->used_count++] = *engine;
+		(void)pthread_cond_signal(&warm->changed);
+		(void)pthread_mutex_unlock(&warm->lock);
+		return;
+	}
+	(void)pthread_mutex_unlock(&warm->lock);
+	close_engine(warm, engine);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file
- * Engines for attempts: one with the usual settings is opened ahead, as opening takes 10 ms. Each has a spill
+ * Engines for attempts: one with the usual settings is opened ahead, as opening takes 10 ms, and used ones are
+ * closed behind the attempt's back. Each has a spill
  * folder of its own below worker.spill.dir.
  *
  * Context: take and give back from any thread; a thread of its own opens. Memory: one idle engine.
@@ -16,8 +17,9 @@
 struct warmduck;
 
 struct warmduck_engine {
-	struct duck *duck; /* NULL: none */
-	uint64_t number;   /* of its spill folder */
+	struct duck *duck;        /* NULL: none */
+	struct partitions *table; /* topics as they are now; NULL: no box is running */
+	uint64_t number;          /* of its spill folder */
 };
 
 /**
@@ -35,5 +37,5 @@ DEFINE_CLEANUP(struct warmduck, warmduck_free);
 /** @param memory, threads  0: the usual. @return 0; as duck_open() */
 NODISCARD int warmduck_take(struct warmduck *warm, int64_t memory, uint32_t threads,
 			    struct warmduck_engine *ret_engine, char *reterr, size_t reterr_size);
-/** Close it and remove its spill folder. One without a duck is accepted. */
+/** It is closed soon, and its spill folder removed. One without a duck is accepted. */
 void warmduck_give_back(struct warmduck *warm, const struct warmduck_engine *engine);

@@ -40,12 +40,16 @@ static json_t *dag_json(const struct engine_dag_view *view)
 {
 	const struct dag *dag = view->dag;
 	const char *text = timetable_text(dag->timetable);
+	const char *zone = timetable_zone(dag->timetable), *end = strstr(text, ", ");
+	size_t size =
+		end != NULL && strcmp(end + 2, zone) == 0 ? (size_t)(end - text) : strlen(text);
 	bool is_manual = timetable_kind(dag->timetable) == TIMETABLE_MANUAL;
 	json_t *json = json_pack("{s:s,s:s,s:b}", "dag_id", dag->id, "description",
 				 dag->description != NULL ? dag->description : "", "is_paused",
 				 view->is_paused);
 
-	dagapi_put(json, "schedule", is_manual ? json_null() : json_string(text));
+	dagapi_put(json, "schedule", is_manual ? json_null() : json_stringn(text, size));
+	dagapi_put(json, "timezone", json_string(zone));
 	dagapi_put(json, "folder", dag->folder != NULL ? json_string(dag->folder) : json_null());
 	dagapi_put(json, "tags", json_incref(dag->tags));
 	dagapi_put(json, "version", json_string(dag->version));

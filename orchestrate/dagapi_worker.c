@@ -86,6 +86,7 @@ void dagapi_query_ended(struct orchestrate *o, int64_t attempt, enum engine_outc
 		}
 		list_remove(&waiter->link);
 		free(waiter);
+		o->has_answered = true;
 		return;
 	}
 }

@@ -56,6 +56,7 @@ struct orchestrate {
 	int64_t sweep_ns;       /* when old runs are looked for */
 	int64_t last_query;     /* number of the newest ad-hoc query, below 0 */
 	bool was_failing;       /* the store's error is on the log */
+	bool has_answered;      /* a parked call, in this turn */
 };
 
 /* ---- orchestrate.c ---- */

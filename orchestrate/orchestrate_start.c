@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 
 #include "compute/task.h"
@@ -14,6 +15,7 @@
 #include "orchestrate/tasklog.h"
 
 #define REASON_SIZE      700
+#define SOON_US          INT64_C(1000000)
 #define SHOWN_BODY_MAX   300
 #define TIMEOUT_GRACE_US INT64_C(2000000) /* the engine's own timeout comes first */
 
@@ -346,17 +348,19 @@ static void poke(struct starting *s)
 
 /* ---- all ---- */
 
-/** From when it could have run: its schedule, or the end of what it waited for. */
+/** From when nothing held it back: its time has come, what it waits for has ended, it has a slot. */
 static void note_latency(struct orchestrate *o, const struct ti *ti)
 {
 	const struct run *run = ti->run;
-	int64_t due_us = ti->scheduled_us;
+	bool is_first = ti->run->dag->tasks[ti->task].upstream_count == 0 && ti->try_number == 1;
+	int64_t due_us = ti->queued_us;
 
-	if (run->type == RUN_SCHEDULED && run->dag->tasks[ti->task].upstream_count == 0 &&
-	    ti->try_number == 1 && run->queued_us - run->slot.run_after_us < INT64_C(1000000))
-		due_us = MIN(due_us, run->slot.run_after_us);
-	if (due_us > 0)
-		hist_add(&o->due_to_start, (uint64_t)MAX(o->now_us - due_us, 0));
+	/* A run that waited for nothing but its time, and no catching up. */
+	if (run->type == RUN_SCHEDULED && is_first && run->start_us == run->queued_us &&
+	    ti->queued_us - run->queued_us < SOON_US &&
+	    run->queued_us - run->slot.run_after_us < SOON_US)
+		due_us = run->slot.run_after_us;
+	hist_add(&o->due_to_start, (uint64_t)MAX(clock_wall_us() - due_us, 0));
 }
 
 void orchestrate_start(struct orchestrate *o, int64_t attempt)

@@ -179,6 +179,7 @@ static void write_tail(struct tasklog *log)
 	uint64_t begin = log->tail_end > log->tail_size ? log->tail_end - log->tail_size : 0;
 	bool is_cut = begin > 0;
 
+	begin += is_cut; /* what is before the ring's first byte is not known any more */
 	while (is_cut && begin < log->tail_end && log->tail[(begin - 1) % log->tail_size] != '\n')
 		begin++;
 	if (is_cut) {

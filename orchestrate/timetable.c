@@ -15,6 +15,8 @@
 #define SECOND_US INT64_C(1000000)
 #define TEXT_MAX  384
 
+#define ZONE_MAX 64
+
 struct timetable {
 	enum timetable_kind kind;
 	bool has_interval, has_catchup;
@@ -22,6 +24,7 @@ struct timetable {
 	int64_t every_us; /* TIMETABLE_INTERVAL */
 	struct cron cron; /* TIMETABLE_CRON */
 	struct tzfile *zone;
+	char zone_name[ZONE_MAX];
 	char text[TEXT_MAX];
 };
 
@@ -124,6 +127,7 @@ int timetable_new(const struct timetable_spec *spec, struct timetable **ret_time
 			       zone);
 		return ERR_CONFIG;
 	}
+	(void)snprintf(timetable->zone_name, sizeof(timetable->zone_name), "%s", zone);
 	error = parse_schedule(timetable, spec->schedule, reterr, reterr_size);
 	if (error != 0)
 		return error;
@@ -162,6 +166,11 @@ enum timetable_kind timetable_kind(const struct timetable *timetable)
 const char *timetable_text(const struct timetable *timetable)
 {
 	return timetable->text;
+}
+
+const char *timetable_zone(const struct timetable *timetable)
+{
+	return timetable->zone_name;
 }
 
 int32_t timetable_utc_offset(const struct timetable *timetable, int64_t at_us)

@@ -68,5 +68,7 @@ void timetable_manual(const struct timetable *timetable, int64_t run_after_us,
 		      struct timetable_slot *ret_slot);
 /** "At 04:05 every day, Europe/Amsterdam" is too much: the schedule as written, with the zone. */
 const char *timetable_text(const struct timetable *timetable);
+/** @return IANA name of its zone */
+const char *timetable_zone(const struct timetable *timetable);
 /** @return UTC offset in seconds of the timetable's zone at an instant */
 int32_t timetable_utc_offset(const struct timetable *timetable, int64_t at_us);

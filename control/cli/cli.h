@@ -45,6 +45,9 @@ int cli_topic(struct cli *cli);
 int cli_group(struct cli *cli);
 int cli_status(struct cli *cli);
 int cli_doctor(struct cli *cli);
+int cli_sql(struct cli *cli);
+int cli_table(struct cli *cli);
+int cli_dag(struct cli *cli);
 
 /**
  * Take `--name VALUE` out of the arguments.
@@ -59,7 +62,7 @@ bool cli_flag(struct cli *cli, const char *name);
 /**
  * One call of the HTTP API.
  *
- * @param method          "GET", "POST", "DELETE"
+ * @param method          "GET", "POST", "PATCH", "DELETE"
  * @param path            "/api/v1/topics"
  * @param body            JSON to send; NULL: none; borrowed
  * @param[out] ret_reply  caller frees with json_decref(); NULL when the answer has no body
@@ -67,6 +70,9 @@ bool cli_flag(struct cli *cli, const char *name);
  */
 NODISCARD int cli_call(const struct cli *cli, const char *method, const char *path,
 		       const json_t *body, json_t **ret_reply);
+
+/** Percent-encode a name for a path, into ret [size]; cut where it does not fit. @return ret */
+const char *cli_escape(const char *name, char *ret, size_t size);
 
 /** Print JSON for scripts: sorted keys, one document. */
 void cli_print_json(const json_t *value);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <ctype.h>
 #include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,11 +35,23 @@ static size_t on_bytes(char *bytes, size_t size, size_t count, void *ctx)
 /** Turn an HTTP status into an exit code, with the server's own sentence on stderr. */
 static int judge(long status, const json_t *reply)
 {
+	const json_t *error;
+	size_t index;
+
 	if (status >= 200 && status < 300)
 		return CLI_OK;
 	(void)fprintf(stderr, "millrace: %s\n",
 		      *cli_text(reply, "error") != '\0' ? cli_text(reply, "error")
 							: "the box answered with an error");
+	json_array_foreach(json_object_get(reply, "errors"), index, error)
+	{
+		const char *hint = cli_text(error, "hint");
+
+		(void)fprintf(stderr, "%s:%lld:%lld: %s%s%s%s\n", cli_text(error, "file"),
+			      (long long)cli_integer(error, "line"),
+			      (long long)cli_integer(error, "column"), cli_text(error, "message"),
+			      *hint != '\0' ? " (" : "", hint, *hint != '\0' ? ")" : "");
+	}
 	return status == 404 ? CLI_NOT_FOUND : CLI_FAILED;
 }
 
@@ -46,7 +59,7 @@ int cli_call(const struct cli *cli, const char *method, const char *path, const 
 	     json_t **ret_reply)
 {
 	struct reply reply = { NULL, 0 };
-	char url[2 * CONFIG_TEXT_MAX];
+	char url[16 * CONFIG_TEXT_MAX], token[CONFIG_TEXT_MAX + 32];
 	char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
 	CURL *curl = curl_easy_init();
 	struct curl_slist *headers = NULL;
@@ -64,11 +77,16 @@ int cli_call(const struct cli *cli, const char *method, const char *path, const 
 	(void)curl_easy_setopt(curl, CURLOPT_TIMEOUT, 30L);
 	(void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_bytes);
 	(void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, &reply);
+	if (cli->config.http_token[0] != '\0') {
+		(void)snprintf(token, sizeof(token), "Authorization: Bearer %s",
+			       cli->config.http_token);
+		headers = curl_slist_append(headers, token);
+	}
 	if (text != NULL) {
-		headers = curl_slist_append(NULL, "Content-Type: application/json");
-		(void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+		headers = curl_slist_append(headers, "Content-Type: application/json");
 		(void)curl_easy_setopt(curl, CURLOPT_POSTFIELDS, text);
 	}
+	(void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
 	CURLcode code = curl_easy_perform(curl);
 	if (code != CURLE_OK) {
 		(void)fprintf(stderr,
@@ -91,6 +109,26 @@ out:
 	free(reply.bytes);
 	free(text);
 	return result;
+}
+
+const char *cli_escape(const char *name, char *ret, size_t size)
+{
+	static const char digits[] = "0123456789ABCDEF";
+	size_t at = 0;
+
+	for (; *name != '\0' && at + 4 < size; name++) {
+		unsigned char byte = (unsigned char)*name;
+
+		if (isalnum(byte) || strchr("-._~", byte) != NULL) {
+			ret[at++] = (char)byte;
+		} else {
+			ret[at++] = '%';
+			ret[at++] = digits[byte >> 4];
+			ret[at++] = digits[byte & 15];
+		}
+	}
+	ret[at] = '\0';
+	return ret;
 }
 
 void cli_print_json(const json_t *value)

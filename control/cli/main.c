@@ -15,13 +15,22 @@ static int show_config(struct cli *cli)
 }
 
 static const struct cli_command commands[] = {
-	{ "up", "", "run the box in the foreground: dataplane and control, restarted when they die",
+	{ "up", "",
+	  "run the box in the foreground: dataplane, control, worker, restarted when they die",
 	  cli_up },
 	{ "topic",
 	  "list | describe NAME | create NAME [--partitions N] [--config K=V] | delete NAME",
 	  "topics and their partitions", cli_topic },
 	{ "group", "list | describe NAME | delete NAME", "consumer groups, their members and lag",
 	  cli_group },
+	{ "dag",
+	  "list | apply DIR | trigger DAG | runs DAG | logs DAG RUN TASK | ... (millrace dag help)",
+	  "pipelines: deploy, run, look, ask why", cli_dag },
+	{ "sql", "[SQL | -f FILE] [--format table|csv|json]",
+	  "SQL over topics, topic('raw.flights'), and tables, bronze.flights; no SQL: a shell",
+	  cli_sql },
+	{ "table", "list | history TABLE | schema TABLE", "the Delta tables below tables.dir",
+	  cli_table },
 	{ "status", "", "cores, transports, rates, flush latency", cli_status },
 	{ "doctor", "", "check this machine: hugepages, io_uring, AF_XDP, disk; say the remedies",
 	  cli_doctor },
@@ -43,7 +52,7 @@ static void print_help(FILE *out)
 		      "  --config FILE      read settings from a properties file\n"
 		      "  --set NAME=VALUE   set one setting; `millrace config` lists them\n"
 		      "  --data DIR         short for --set data.dir=DIR\n"
-		      "  --json             print JSON (topic, group, status, doctor)\n"
+		      "  --json             print JSON (topic, group, table, status, doctor)\n"
 		      "  --help, --version\n"
 		      "\nexit codes\n"
 		      "  0 done   1 refused or a check failed   2 wrong arguments or settings\n"

@@ -114,11 +114,12 @@ NODISCARD enum duck_status duck_table_names(struct duck *duck, const char *sql, 
 					    uint32_t *ret_count, char *reterr, size_t reterr_size);
 void duck_names_free(char **names, uint32_t count);
 /**
- * Of several statements the last one.
+ * Of several statements the first and the last one.
  *
  * @param[out] ret_size  its bytes, without the semicolon; 0: there is no statement
  * @return where it begins in `sql`
  */
+const char *duck_first_statement(const char *sql, size_t *ret_size);
 const char *duck_last_statement(const char *sql, size_t *ret_size);
 /** Write `text` as an SQL string literal with quotes to out [size >= 2 * strlen(text) + 3]. @return out */
 char *duck_quote(const char *text, char *out, size_t size);

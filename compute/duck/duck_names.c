@@ -330,27 +330,39 @@ static void add_statement(struct duck *duck, const char *begin, const char *end,
 	add_dotted(names, begin, end);
 }
 
-const char *duck_last_statement(const char *sql, size_t *ret_size)
+const char *duck_first_statement(const char *sql, size_t *ret_size)
 {
-	const char *last = sql, *end = sql;
+	const char *end;
 	enum kind kind;
 
-	*ret_size = 0;
 	for (;;) {
 		const char *next = skip_token(sql, &kind);
 
-		if (kind == END_OF_TEXT)
-			return last;
-		if (kind != BLANK && !(kind == MARK && *sql == ';')) {
-			end = find_end(sql);
-			while (*end == ')') /* one too many: DuckDB will say so */
-				end = find_end(end + 1);
-			last = sql;
-			*ret_size = (size_t)(end - sql);
-			next = end;
-		}
+		if (kind == END_OF_TEXT || (kind != BLANK && *sql != ';'))
+			break;
 		sql = next;
 	}
+	end = find_end(sql);
+	while (*end == ')') /* one too many: DuckDB will say so */
+		end = find_end(end + 1);
+	*ret_size = (size_t)(end - sql);
+	return sql;
+}
+
+const char *duck_last_statement(const char *sql, size_t *ret_size)
+{
+	const char *last = duck_first_statement(sql, ret_size);
+	size_t size = *ret_size;
+
+	while (size > 0) {
+		const char *next = duck_first_statement(last + *ret_size, &size);
+
+		if (size > 0) {
+			last = next;
+			*ret_size = size;
+		}
+	}
+	return last;
 }
 
 enum duck_status duck_table_names(struct duck *duck, const char *sql, char ***ret_names,

@@ -20,6 +20,7 @@
 
 #include "compute/duck/duck.h"
 #include "compute/task.h"
+#include "compute/worker/sqlshell.h"
 #include "compute/worker/worker.h"
 #include "compute/worker/workermem.h"
 
@@ -30,12 +31,15 @@ enum { EXIT_USAGE = 2, EXIT_NO_ENGINE = 4 };
 
 static const char usage[] =
 	"usage: millrace-worker [--config FILE] [--set NAME=VALUE]...\n"
+	"       millrace-worker --sql [--query SQL | --file FILE] [--format table|csv|json] ...\n"
+	"       millrace-worker --tables list|history|schema [--table NAME] [--format json] ...\n"
 	"\n"
 	"Runs the SQL of pipelines: DuckDB over topics and Delta tables. Control starts attempts over\n"
 	"the socket worker.sock in run.dir; `millrace up` starts the worker together with the rest.\n"
 	"\n"
 	"  --config FILE      read settings, as Java properties\n"
 	"  --set NAME=VALUE   one setting, over the file; may be repeated\n"
+	"  --sql, --tables    what `millrace sql` and `millrace table` run\n"
 	"  --print-config     print every setting with its value and sentence, and end\n"
 	"  --help             this text\n"
 	"\n"
@@ -55,34 +59,80 @@ static int apply_setting(struct config *config, const char *text, char *reterr, 
 	return config_set(config, name, equals + 1, reterr, size);
 }
 
+/** What the command line asks for. */
+struct request {
+	struct config config;
+	struct sqlshell_request shell;
+	bool is_shell; /* not a worker: SQL, or a look at tables */
+	bool is_print;
+	bool is_help;
+};
+
+/** @return 0; ERR_CONFIG with reterr */
+static int take_option(struct request *request, int option, char *reterr, size_t size)
+{
+	int format;
+
+	switch (option) {
+	case 'c':
+		return config_load(&request->config, optarg, reterr, size) == 0 ? 0 : ERR_CONFIG;
+	case 's':
+		return apply_setting(&request->config, optarg, reterr, size);
+	case 'p':
+		request->is_print = true;
+		return 0;
+	case 'S':
+		request->is_shell = true;
+		return 0;
+	case 'T':
+		request->is_shell = true;
+		request->shell.show = optarg;
+		return 0;
+	case 't':
+		request->shell.table = optarg;
+		return 0;
+	case 'q':
+		request->shell.sql = optarg;
+		return 0;
+	case 'f':
+		request->shell.file = optarg;
+		return 0;
+	case 'F':
+		format = sqlshell_format(optarg);
+		request->shell.format = (enum sqlshell_format)MAX(format, 0);
+		(void)snprintf(reterr, size, "--format is table, csv or json");
+		return format < 0 ? ERR_CONFIG : 0;
+	case 'h':
+		request->is_help = true;
+		return 0;
+	default:
+		return ERR_CONFIG;
+	}
+}
+
 /** @return 0 go on; 1 done (help was printed); ERR_CONFIG, told on stderr */
-static int read_settings(int argc, char **argv, struct config *config)
+static int read_settings(int argc, char **argv, struct request *request)
 {
 	static const struct option options[] = {
 		{ "config", required_argument, NULL, 'c' },
 		{ "set", required_argument, NULL, 's' },
 		{ "print-config", no_argument, NULL, 'p' },
+		{ "sql", no_argument, NULL, 'S' },
+		{ "tables", required_argument, NULL, 'T' },
+		{ "table", required_argument, NULL, 't' },
+		{ "query", required_argument, NULL, 'q' },
+		{ "file", required_argument, NULL, 'f' },
+		{ "format", required_argument, NULL, 'F' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
 	char reterr[512] = "";
-	bool print = false;
 	int error = 0;
 	int option;
 
-	config_init(config);
-	while (error == 0 && (option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (option == 'c')
-			error = config_load(config, optarg, reterr, sizeof(reterr));
-		else if (option == 's')
-			error = apply_setting(config, optarg, reterr, sizeof(reterr));
-		else if (option == 'p')
-			print = true;
-		else if (option == 'h')
-			return printf("%s", usage) < 0 ? ERR_CONFIG : 1;
-		else
-			error = ERR_CONFIG;
-	}
+	config_init(&request->config);
+	while (error == 0 && (option = getopt_long(argc, argv, "", options, NULL)) != -1)
+		error = take_option(request, option, reterr, sizeof(reterr));
 	if (error == 0 && optind < argc) {
 		(void)snprintf(reterr, sizeof(reterr), "%s: not understood", argv[optind]);
 		error = ERR_CONFIG;
@@ -91,10 +141,12 @@ static int read_settings(int argc, char **argv, struct config *config)
 		(void)fprintf(stderr, PROGRAM ": %s\nTry --help.\n", reterr);
 		return ERR_CONFIG;
 	}
-	config_finish(config);
-	if (print)
-		config_print(config, stdout);
-	return print ? 1 : 0;
+	config_finish(&request->config);
+	if (request->is_help)
+		return printf("%s", usage) < 0 ? ERR_CONFIG : 1;
+	if (request->is_print)
+		config_print(&request->config, stdout);
+	return request->is_print ? 1 : 0;
 }
 
 /** Threads that are made later inherit it. @return CPUs; 0: anywhere; ERR_CONFIG; -errno */
@@ -151,46 +203,53 @@ static int drop_privileges(const struct config *config)
 	return error;
 }
 
-int main(int argc, char **argv)
+static int serve(const struct config *config)
 {
 	static uint32_t cpus[CPUS_MAX];
 	CLEANUP(worker_closep) struct worker *worker = NULL;
-	struct config config;
-	char message[1024];
 	const pid_t parent = getppid();
-	int error = read_settings(argc, argv, &config), cpu_count;
+	int error, cpu_count = pin(config, cpus);
 
-	if (error != 0)
-		return error == 1 ? EXIT_SUCCESS : EXIT_USAGE;
-	log_init("worker", LOG_INFO);
-	error = duck_load(message, sizeof(message));
-	if (error != 0) {
-		log_error("%s", message);
-		return EXIT_NO_ENGINE;
-	}
-	cpu_count = pin(&config, cpus);
 	if (cpu_count < 0)
 		return EXIT_USAGE;
 	(void)umask(0027);
-	error = worker_open(&config, &worker);
+	error = worker_open(config, &worker);
 	if (error == 0)
-		error = announce(&config);
+		error = announce(config);
 	if (error != 0) {
-		log_error("socket in %s: %s", config.run_dir, err_str(error));
+		log_error("socket in %s: %s", config->run_dir, err_str(error));
 		return EXIT_FAILURE;
 	}
-	workermem_enclose(&config);
-	error = drop_privileges(&config);
+	workermem_enclose(config);
+	error = drop_privileges(config);
 	if (error != 0) {
-		log_error("cannot become user %s: %s", config.user, err_str(error));
+		log_error("cannot become user %s: %s", config->user, err_str(error));
 		return EXIT_FAILURE;
 	}
 	if (getppid() != parent)
 		return EXIT_FAILURE;
 	log_info("DuckDB %s, %lld attempts at once, tables in %s", duck_version(),
-		 (long long)config.worker_slots, config.tables_dir);
+		 (long long)config->worker_slots, config->tables_dir);
 	error = worker_run(worker, cpus, (uint32_t)cpu_count);
 	if (error != 0)
 		log_error("%s", err_str(error));
 	return error == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(int argc, char **argv)
+{
+	static struct request request;
+	char message[1024];
+	int error = read_settings(argc, argv, &request);
+
+	if (error != 0)
+		return error == 1 ? EXIT_SUCCESS : EXIT_USAGE;
+	log_init("worker", request.is_shell ? LOG_WARN : LOG_INFO);
+	error = duck_load(message, sizeof(message));
+	if (error != 0) {
+		log_error("%s", message);
+		return EXIT_NO_ENGINE;
+	}
+	return request.is_shell ? sqlshell_run(&request.config, &request.shell)
+				: serve(&request.config);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "compute/worker/warmduck.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <ftw.h>
 #include <inttypes.h>
@@ -17,7 +18,8 @@
 #include "base/log.h"
 
 #define FOLDERS_OPEN_MAX 16
-#define FOLDER           "%s/attempt-%d-%" PRIu64
+#define PREFIX           "attempt-"
+#define FOLDER           "%s/" PREFIX "%d-%" PRIu64
 
 struct warmduck {
 	const struct config *config;
@@ -44,11 +46,31 @@ static int remove_entry(const char *path, const struct stat *stat, int kind, str
 	return 0;
 }
 
+static void remove_folder(const char *path)
+{
+	(void)nftw(path, remove_entry, FOLDERS_OPEN_MAX, FTW_PHYS | FTW_DEPTH);
+	(void)rmdir(path);
+}
+
+/** What attempts of earlier processes left. */
 static int clean_spill_dir(const char *path)
 {
+	struct dirent *entry;
+	char folder[PATH_MAX];
+	DIR *dir;
+
 	if (mkdir(path, 0750) != 0 && errno != EEXIST)
 		return -errno;
-	(void)nftw(path, remove_entry, FOLDERS_OPEN_MAX, FTW_PHYS | FTW_DEPTH);
+	dir = opendir(path);
+	if (dir == NULL)
+		return -errno;
+	while ((entry = readdir(dir)) != NULL) {
+		if (strncmp(entry->d_name, PREFIX, strlen(PREFIX)) == 0 &&
+		    (size_t)snprintf(folder, sizeof(folder), "%s/%s", path, entry->d_name) <
+			    sizeof(folder))
+			remove_folder(folder);
+	}
+	(void)closedir(dir);
 	return 0;
 }
 
@@ -85,8 +107,7 @@ static void close_engine(const struct warmduck *warm, const struct warmduck_engi
 	partitions_close(engine->table);
 	(void)snprintf(spill, sizeof(spill), FOLDER, warm->config->worker_spill_dir, getpid(),
 		       engine->number);
-	(void)nftw(spill, remove_entry, FOLDERS_OPEN_MAX, FTW_PHYS | FTW_DEPTH);
-	(void)rmdir(spill);
+	remove_folder(spill);
 }
 
 /** With the lock held, let go of it meanwhile. */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -82,6 +83,20 @@ static int own_group(const char *controller, char *ret_path, size_t size)
 	return result;
 }
 
+/** Those of workers that have ended; one that is used cannot be removed. */
+static void remove_empty_groups(const char *parent)
+{
+	char pattern[PATH_MAX];
+	glob_t found;
+
+	(void)snprintf(pattern, sizeof(pattern), "%s/" NAME "-*", parent);
+	if (glob(pattern, GLOB_NOSORT, NULL, &found) != 0)
+		return;
+	for (size_t i = 0; i < found.gl_pathc; i++)
+		(void)rmdir(found.gl_pathv[i]);
+	globfree(&found);
+}
+
 static int enclose(const char *controller, const char *file, int64_t limit)
 {
 	char parent[PATH_MAX - 64], folder[PATH_MAX - 32], text[32];
@@ -89,8 +104,8 @@ static int enclose(const char *controller, const char *file, int64_t limit)
 
 	if (error != 0)
 		return error;
-	/* Restarted, it is in its own group already or makes it beside the supervisor again. */
-	(void)snprintf(folder, sizeof(folder), "%s/" NAME "-%d", parent, getppid());
+	remove_empty_groups(parent);
+	(void)snprintf(folder, sizeof(folder), "%s/" NAME "-%d", parent, getpid());
 	if (mkdir(folder, 0755) != 0 && errno != EEXIST)
 		return -errno;
 	(void)snprintf(text, sizeof(text), "%" PRId64, limit);

@@ -75,7 +75,8 @@ static void log_plan(struct taskjob *job, const struct taskplan *plan)
 static char *run_first_statements(struct taskjob *job)
 {
 	const char *sql = job->spec->sql;
-	size_t size;
+	size_t first_size, size;
+	const char *begin = duck_first_statement(sql, &first_size);
 	const char *last = duck_last_statement(sql, &size);
 	char *first = strndup(sql, (size_t)(last - sql));
 	char *query = strndup(last, size);
@@ -83,7 +84,7 @@ static char *run_first_statements(struct taskjob *job)
 
 	if (first == NULL || query == NULL)
 		result = taskjob_fail(job, "memory", "no memory for the SQL");
-	if (result == 0 && last != sql)
+	if (result == 0 && last != begin) /* not for comments alone */
 		result = taskjob_sql(job, first, NULL);
 	free(first);
 	if (result == 0)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `millrace up`: the supervisor. Starts the dataplane, waits until it serves, starts control, restarts
-   either when it dies, and stops both in order on SIGINT or SIGTERM. */
+/* `millrace up`: the supervisor. Starts the dataplane, waits until it serves, starts control and the worker,
+   restarts each when it dies, and stops them in order on SIGINT or SIGTERM. Processes of attempts outlive
+   control on purpose: orphans become this process's, which ends them at its own end. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -16,17 +17,18 @@
 #include "base/err.h"
 #include "base/log.h"
 
-#include "control/cli/cli.h"
+#include "control/cli/cli_program.h"
 
 #define RESTART_DELAY_MIN_NS (100 * NS_PER_MS)
 #define RESTART_DELAY_MAX_NS (5 * NS_PER_S)
 #define STEADY_NS            (30 * NS_PER_S) /* alive for this long: the next restart is quick again */
 #define STOP_GRACE_NS        (60 * NS_PER_S) /* a clean stop flushes and trims every partition */
-#define LAB_INTERFACE        "mr0"           /* near end of the lab's veth pair (deploy/lab) */
+#define LEFTOVER_GRACE_NS    (5 * NS_PER_S)
+#define LAB_INTERFACE        "mr0" /* near end of the lab's veth pair (deploy/lab) */
 
 struct child {
 	const char *name;   /* program, also its folder in a build tree without "millrace-" */
-	const char *folder; /* where a build tree has it, seen from this program's parent folder */
+	const char *folder; /* where a build tree has it, seen from this program's folder */
 	const char *ready;  /* file in run.dir that says it serves; NULL: none */
 	char path[PATH_MAX];
 	pid_t pid; /* 0 while it does not run */
@@ -34,38 +36,24 @@ struct child {
 	int64_t restart_ns; /* when to start it again; 0: not waiting */
 	int64_t delay_ns;   /* of the next restart */
 	bool has_served;    /* it was ready once */
+	bool is_optional;   /* what keeps it from running is a warning */
 };
 
-enum { DATAPLANE, CONTROL, CHILD_COUNT };
+/* In the order of their starts. */
+enum { DATAPLANE, CONTROL, WORKER, CHILD_COUNT };
 
 static struct child children[CHILD_COUNT] = {
-	{ .name = "millrace-dataplane", .folder = "../dataplane", .ready = "ready.dataplane" },
-	{ .name = "millrace-control", .folder = ".." },
+	{ .name = "millrace-dataplane", .folder = "../../dataplane", .ready = "ready.dataplane" },
+	{ .name = "millrace-control", .folder = "../.." },
+	{ .name = "millrace-worker",
+	  .folder = "../../compute/worker",
+	  .ready = "ready.worker",
+	  .is_optional = true },
 };
-
-/** Find the program beside this one, or where a build tree has it. @return 0; -errno */
-static int find_program(struct child *child)
-{
-	char self[PATH_MAX / 2];
-	ssize_t size = readlink("/proc/self/exe", self, sizeof(self) - 1);
-
-	if (size < 0)
-		return -errno;
-	self[size] = '\0';
-	*strrchr(self, '/') = '\0';
-	(void)snprintf(child->path, sizeof(child->path), "%s/%s", self, child->name);
-	if (access(child->path, X_OK) == 0)
-		return 0;
-	(void)snprintf(child->path, sizeof(child->path), "%s/../%s/%s", self, child->folder,
-		       child->name);
-	return access(child->path, X_OK) == 0 ? 0 : -errno;
-}
 
 /** The child's side of fork(): clean signal state, die with the supervisor, exec. */
 NORETURN static void exec_child(const struct child *child, const struct cli *cli, pid_t parent)
 {
-	const char *arguments[3 + 2 * ARRAY_COUNT(cli->sets) + 1];
-	int count = 0;
 	sigset_t none;
 
 	(void)sigemptyset(&none);
@@ -74,19 +62,7 @@ NORETURN static void exec_child(const struct child *child, const struct cli *cli
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent)
 		_exit(1);
-	arguments[count++] = child->path;
-	if (cli->config_path != NULL) {
-		arguments[count++] = "--config";
-		arguments[count++] = cli->config_path;
-	}
-	for (int i = 0; i < cli->set_count; i++) {
-		arguments[count++] = "--set";
-		arguments[count++] = cli->sets[i];
-	}
-	arguments[count] = NULL;
-	(void)execv(child->path, (char *const *)(uintptr_t)arguments);
-	(void)fprintf(stderr, "millrace: cannot run %s: %s\n", child->path, strerror(errno));
-	_exit(127);
+	cli_program_exec(cli, child->path, NULL, 0);
 }
 
 static void start_child(struct child *child, const struct cli *cli)
@@ -121,6 +97,12 @@ static void describe_exit(const struct child *child, int status, int64_t delay_n
 			 WEXITSTATUS(status), (long long)(delay_ns / NS_PER_MS));
 }
 
+/** Wrong settings, a locked directory and a library that is not there will not heal by themselves. */
+static bool is_worth_another_try(int code)
+{
+	return code != 2 && code != 3 && code != 4 && code != 127;
+}
+
 /** Collect ended children and set their restart time. @return exit code that ends us too, else -1 */
 static int reap(bool is_stopping)
 {
@@ -137,12 +119,16 @@ static int reap(bool is_stopping)
 			child->pid = 0;
 			if (is_stopping)
 				continue;
-			/* Wrong settings and a locked directory will not heal by themselves. */
-			if (WIFEXITED(status) &&
-			    (WEXITSTATUS(status) == 2 || WEXITSTATUS(status) == 3))
+			if (child->is_optional && WIFEXITED(status) &&
+			    !is_worth_another_try(WEXITSTATUS(status))) {
+				log_warn("going on without %s: no SQL task will run", child->name);
+				continue;
+			}
+			if (WIFEXITED(status) && !is_worth_another_try(WEXITSTATUS(status)))
 				return WEXITSTATUS(status) == 2 ? CLI_USAGE : CLI_FAILED;
 			/* Nor will what keeps the first start from serving; it has said what. */
-			if (WIFEXITED(status) && child->ready != NULL && !child->has_served)
+			if (WIFEXITED(status) && child == &children[DATAPLANE] &&
+			    !child->has_served)
 				return CLI_FAILED;
 			if (now_ns - child->started_ns > STEADY_NS)
 				child->delay_ns = RESTART_DELAY_MIN_NS;
@@ -215,6 +201,43 @@ static void pick_transport(struct cli *cli)
 	(void)fclose(file);
 }
 
+/** Children, and orphans that have become such. @param signal  0: only look. @return how many there are */
+static int signal_leftovers(int signal)
+{
+	char path[64];
+	FILE *file;
+	int count = 0, pid;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
+	file = fopen(path, "re");
+	if (file == NULL)
+		return 0;
+	while (fscanf(file, "%d", &pid) == 1) {
+		count++;
+		if (signal != 0)
+			(void)kill(pid, signal);
+	}
+	(void)fclose(file);
+	return count;
+}
+
+/** What is left when the box has stopped: attempts of pipelines, whose own children come after them. */
+static void end_leftovers(const sigset_t *wanted)
+{
+	const int64_t begin_ns = clock_now_ns();
+	int told = 0, count;
+
+	while ((count = signal_leftovers(0)) > 0) {
+		const bool is_late = clock_now_ns() - begin_ns > LEFTOVER_GRACE_NS;
+
+		if (count > told || is_late)
+			(void)signal_leftovers(is_late ? SIGKILL : SIGTERM);
+		told = count;
+		(void)next_signal(wanted);
+		(void)reap(true);
+	}
+}
+
 static int supervise(struct cli *cli, const sigset_t *wanted)
 {
 	bool said_ready = false;
@@ -236,11 +259,39 @@ static int supervise(struct cli *cli, const sigset_t *wanted)
 		if (!said_ready && is_ready(&children[DATAPLANE], cli)) {
 			said_ready = children[DATAPLANE].has_served = true;
 			start_child(&children[CONTROL], cli);
+			if (children[WORKER].path[0] != '\0')
+				start_child(&children[WORKER], cli);
 			log_info("kafka at port %lld, page at http://%s:%lld/",
 				 (long long)cli->config.port, cli->config.http_address,
 				 (long long)cli->config.http_port);
 		}
 	}
+}
+
+static int find_programs(const struct cli *cli)
+{
+	for (int i = 0; i < CHILD_COUNT; i++) {
+		struct child *child = &children[i];
+		int error;
+
+		child->delay_ns = RESTART_DELAY_MIN_NS;
+		if (child->is_optional && !cli->config.worker_enable)
+			continue;
+		error = cli_program_find(child->name, child->folder, child->path,
+					 sizeof(child->path));
+		if (error == 0)
+			continue;
+		child->path[0] = '\0';
+		if (child->is_optional) {
+			log_warn("%s is not beside this program: no SQL task will run",
+				 child->name);
+			continue;
+		}
+		(void)fprintf(stderr, "millrace: %s is not beside this program: %s\n", child->name,
+			      err_str(error));
+		return CLI_FAILED;
+	}
+	return CLI_OK;
 }
 
 int cli_up(struct cli *cli)
@@ -253,15 +304,11 @@ int cli_up(struct cli *cli)
 		(void)fprintf(stderr, "millrace: up takes no argument '%s'\n", cli->arguments[0]);
 		return CLI_USAGE;
 	}
-	for (int i = 0; i < CHILD_COUNT; i++) {
-		result = find_program(&children[i]);
-		if (result != 0) {
-			(void)fprintf(stderr, "millrace: %s is not beside this program: %s\n",
-				      children[i].name, err_str(result));
-			return CLI_FAILED;
-		}
-		children[i].delay_ns = RESTART_DELAY_MIN_NS;
-	}
+	result = find_programs(cli);
+	if (result != CLI_OK)
+		return result;
+	/* Attempts of pipelines outlive control; whatever becomes an orphan is ours. */
+	(void)prctl(PR_SET_CHILD_SUBREAPER, 1);
 	pick_transport(cli);
 	(void)sigemptyset(&wanted);
 	(void)sigaddset(&wanted, SIGINT);
@@ -271,6 +318,8 @@ int cli_up(struct cli *cli)
 	result = supervise(cli, &wanted);
 	log_info("stopping");
 	stop_child(&children[CONTROL], &wanted);
+	stop_child(&children[WORKER], &wanted);
 	stop_child(&children[DATAPLANE], &wanted);
+	end_leftovers(&wanted);
 	return result;
 }

@@ -233,24 +233,28 @@ static int plan_table(struct taskjob *job, const struct delta_snapshot *target,
 
 /* ---- the whole ---- */
 
-/** FNV-1a of the definition, positive: the form in which a txn remembers it. */
-static int64_t definition_number(const char *hash)
+/**
+ * The form in which a txn remembers a definition: its hash (FNV-1a) in the low half, and in the high half how often
+ * it changed, as versions of a txn only grow.
+ */
+static int64_t definition_number(const char *hash, int64_t before)
 {
-	uint64_t number = UINT64_C(0xcbf29ce484222325);
+	uint32_t low = UINT32_C(0x811c9dc5);
 
 	for (; *hash != '\0'; hash++)
-		number = (number ^ (uint8_t)*hash) * UINT64_C(0x100000001b3);
-	return (int64_t)(number >> 2);
+		low = (low ^ (uint8_t)*hash) * UINT32_C(0x01000193);
+	if (before < 0)
+		return low;
+	return (uint32_t)before == low ? before : (((before >> 32) + 1) << 32) | low;
 }
 
 /** `changed` inputs count as moved when the task was another one. @return 0; -1 */
 static int plan_definition(struct taskjob *job, const struct delta_snapshot *target,
 			   struct taskplan *plan)
 {
-	const int64_t number = definition_number(job->spec->hash);
 	struct delta_txn *txn;
 	char app_id[DELTA_APP_ID_MAX];
-	int64_t before;
+	int64_t before, number;
 	bool has_changed = false;
 
 	for (uint32_t i = 0; i < plan->input_count; i++)
@@ -260,6 +264,7 @@ static int plan_definition(struct taskjob *job, const struct delta_snapshot *tar
 	(void)snprintf(app_id, sizeof(app_id), "%.200s/%.200s/definition", job->spec->dag,
 		       job->spec->task);
 	before = target != NULL ? delta_txn(target, app_id) : -1;
+	number = definition_number(job->spec->hash, before);
 	txn = add_txn(plan, before, number);
 	if (txn == NULL)
 		return taskjob_fail(job, "memory", "no memory for the plan");

@@ -16,7 +16,7 @@
 
 #define CGROUP    "/sys/fs/cgroup"
 #define NAME      "millrace-worker"
-#define HEADROOM  (INT64_C(256) << 20)
+#define HEADROOM  (INT64_C(256) << 20) /* at least: what grows between two looks */
 #define LINE_SIZE 1024
 
 int64_t workermem_limit(const struct config *config)
@@ -120,7 +120,7 @@ static int enclose(const char *controller, const char *file, int64_t limit)
 void workermem_enclose(const struct config *config)
 {
 	const int64_t watched = workermem_limit(config);
-	const int64_t limit = watched + MAX(watched / 4, HEADROOM);
+	const int64_t limit = watched + MAX(watched / 2, HEADROOM);
 	int error = enclose("", "memory.max", limit);
 
 	if (error != 0)

@@ -45,9 +45,13 @@ static json_t *ti_json(const char *task, const struct ti *ti)
 {
 	const char *state = ti->state == TI_NONE ? NULL : ti_state_name(ti->state);
 
-	return json_pack("{s:s,s:s?,s:i,s:o,s:o}", "task_id", task, "state", state, "try_number",
-			 (int)ti->try_number, "start_date", dagapi_time(ti->start_us), "end_date",
-			 dagapi_time(ti->end_us));
+	bool has_ended = ti->start_us != 0 && ti->end_us >= ti->start_us;
+	double seconds = (double)(ti->end_us - ti->start_us) / 1e6;
+
+	return json_pack("{s:s,s:s?,s:i,s:o,s:o,s:o}", "task_id", task, "state", state,
+			 "try_number", (int)ti->try_number, "start_date", dagapi_time(ti->start_us),
+			 "end_date", dagapi_time(ti->end_us), "duration",
+			 has_ended ? json_real(seconds) : json_null());
 }
 
 static json_t *full_ti_json(const char *task, const struct ti *ti, const char *why)

@@ -208,7 +208,7 @@ static void why_later(struct text *text, const struct ti *ti, int64_t now_us)
 static void why_finished(struct text *text, const struct ti *ti)
 {
 	add(text, "%s", ti_state_name(ti->state));
-	if (ti->message != NULL) {
+	if (ti->message != NULL && ti->message[0] != '\0') {
 		add(text, ": %s", ti->message);
 	} else if (ti->attempt != 0) {
 		if (ti->start_us != 0)

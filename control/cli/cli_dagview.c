@@ -73,25 +73,44 @@ static void print_dag(const json_t *dag)
 	}
 }
 
+/** What there is to say of a task instance: why it waits or failed, or what it did. */
+static const char *remark(const json_t *task, char *ret, size_t size)
+{
+	const json_t *result = json_object_get(task, "result");
+	const json_t *rows = json_object_get(result, "rows");
+	bool has_ended = json_is_string(json_object_get(task, "end_date"));
+
+	if (*cli_text(task, "message") != '\0')
+		return cli_text(task, "message");
+	if (!has_ended)
+		return cli_text(task, "why");
+	if (json_is_true(json_object_get(result, "nothing_new")))
+		return "nothing new";
+	ret[0] = '\0';
+	if (json_is_integer(rows))
+		(void)snprintf(ret, size, "%lld rows", (long long)json_integer_value(rows));
+	return ret;
+}
+
 void cli_dagview_run(const json_t *run)
 {
 	const json_t *task;
-	char begin[24], end[24];
+	char begin[24], end[24], words[64];
 	size_t index;
 
 	(void)printf("%s  %s  %s to %s  %s\n\n", cli_text(run, "dag_run_id"),
 		     cli_text(run, "state"), moment(run, "start_date", begin),
 		     moment(run, "end_date", end), cli_text(run, "note"));
-	(void)printf("%-32s %-18s %4s  %-20s %-20s %s\n", "TASK", "STATE", "TRY", "START", "END",
+	(void)printf("%-28s %-16s %3s  %-19s %9s  %s\n", "TASK", "STATE", "TRY", "START", "SECONDS",
 		     "");
 	json_array_foreach(json_object_get(run, "tasks"), index, task)
 	{
-		const char *message = cli_text(task, "message");
+		double seconds = json_number_value(json_object_get(task, "duration"));
 
-		(void)printf("%-32s %-18s %4lld  %-20s %-20s %s\n", cli_text(task, "task_id"),
+		(void)printf("%-28s %-16s %3lld  %-19s %9.3f  %s\n", cli_text(task, "task_id"),
 			     cli_text(task, "state"), (long long)cli_integer(task, "try_number"),
-			     moment(task, "start_date", begin), moment(task, "end_date", end),
-			     *message != '\0' ? message : cli_text(task, "why"));
+			     moment(task, "start_date", begin), seconds,
+			     remark(task, words, sizeof(words)));
 	}
 }
 

@@ -113,7 +113,7 @@ def main():
     for name, wanted in expected(args.sent, args.later).items():
         out = subprocess.run([*args.command, "--format", "json", f"SELECT * FROM {name}"],
                              capture_output=True, text=True, check=True).stdout
-        got = [tuple(row.values()) for row in map(json.loads, out.splitlines())]
+        got = [tuple(row.values()) for row in json.loads(out)]
         wrong += compare(name, wanted, got)
     return 1 if wrong else 0
 

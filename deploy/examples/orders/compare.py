@@ -23,7 +23,7 @@ def differences(batches, command):
     for name, wanted in generate.truth(batches).items():
         out = subprocess.run([*command, "--format", "json", f"SELECT * FROM {name}"],
                              capture_output=True, text=True, check=True).stdout
-        got = [tuple(map(normal, json.loads(line).values())) for line in out.splitlines()]
+        got = [tuple(map(normal, row.values())) for row in json.loads(out)]
         wanted = [tuple(map(normal, row)) for row in wanted]
         if sorted(got, key=str) != sorted(wanted, key=str):
             odd = set(got) ^ set(wanted)

@@ -281,7 +281,7 @@ int64_t dagapi_run(struct orchestrate *o)
 		if (is_done) {
 			list_remove(&waiter->link);
 			free(waiter);
-			o->has_answered = true;
+			o->needs_turn = true;
 		} else {
 			due_ns = MIN(due_ns, waiter->due_ns);
 		}

@@ -25,6 +25,7 @@ static void ask(struct orchestrate *o, struct http_call *call, json_t *start)
 		dagapi_reply_error(call, error, "query", "");
 		return;
 	}
+	o->needs_turn = true;
 	waiter = dagapi_park(o, call, WAIT_QUERY, QUERY_NS);
 	if (waiter == NULL)
 		(void)workerclient_cancel(o->worker, attempt);
@@ -86,7 +87,7 @@ void dagapi_query_ended(struct orchestrate *o, int64_t attempt, enum engine_outc
 		}
 		list_remove(&waiter->link);
 		free(waiter);
-		o->has_answered = true;
+		o->needs_turn = true;
 		return;
 	}
 }

@@ -122,6 +122,7 @@ static void carry_out(struct orchestrate *o, struct action *action)
 {
 	int error;
 
+	o->needs_turn = true;
 	switch (action->kind) {
 	case ACTION_START:
 		orchestrate_start(o, action->attempt);
@@ -139,7 +140,6 @@ static void carry_out(struct orchestrate *o, struct action *action)
 		break;
 	case ACTION_REPLY:
 		http_reply_json(action->call, 200, TAKE_PTR(action->reply));
-		o->has_answered = true;
 		break;
 	}
 }
@@ -243,10 +243,10 @@ int64_t orchestrate_run(struct orchestrate *o, int64_t now_ns)
 	carry_out_durable(o); /* turns that changed nothing */
 	due_ns = MIN(due_ns, dagapi_run(o));
 	set_clock(o, due_us);
-	/* The HTTP server, which had its turn before, sends what was answered. */
-	if (o->has_answered)
+	/* The HTTP server, which had its turn before, sends what was answered; so does the worker's client. */
+	if (o->needs_turn)
 		due_ns = now_ns;
-	o->has_answered = false;
+	o->needs_turn = false;
 	return MIN(due_ns, o->sweep_ns);
 }
 

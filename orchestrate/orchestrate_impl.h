@@ -56,7 +56,7 @@ struct orchestrate {
 	int64_t sweep_ns;       /* when old runs are looked for */
 	int64_t last_query;     /* number of the newest ad-hoc query, below 0 */
 	bool was_failing;       /* the store's error is on the log */
-	bool has_answered;      /* a parked call, in this turn */
+	bool needs_turn; /* something was carried out: its parts go on in a turn of their own */
 };
 
 /* ---- orchestrate.c ---- */

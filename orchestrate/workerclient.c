@@ -182,13 +182,15 @@ static enum engine_outcome outcome_of(const json_t *done)
 static void on_done(struct workerclient *client, const json_t *done)
 {
 	int64_t attempt = json_integer_value(json_object_get(done, "attempt"));
+	const char *message = json_string_value(json_object_get(done, "message"));
 	struct job *job = find(client, attempt);
 
 	if (job == NULL) {
 		post_about(client, "forget", attempt); /* of nobody any more */
 		return;
 	}
-	end_job(client, job, outcome_of(done), json_string_value(json_object_get(done, "message")),
+	end_job(client, job, outcome_of(done),
+		message != NULL && message[0] != '\0' ? message : NULL,
 		json_object_get(done, "result"));
 	if (attempt < 0)
 		post_about(client, "forget", attempt);

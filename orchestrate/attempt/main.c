@@ -307,20 +307,25 @@ static int start(void)
 	const json_t *words = json_object_get(job.spec, "argv");
 	char **argv = calloc(json_array_size(words) + 1, sizeof(*argv));
 	char **env = environment();
-	int out, err, error;
+	int out = -1, err = -1, error;
 
-	if (argv == NULL || env == NULL || json_array_size(words) == 0)
-		return -ENOMEM;
-	for (size_t i = 0; i < json_array_size(words); i++)
+	for (size_t i = 0; argv != NULL && i < json_array_size(words); i++)
 		argv[i] = (char *)(uintptr_t)json_string_value(json_array_get(words, i));
-	error = open_pipe(&job.out, "info", &out);
+	error = argv != NULL && argv[0] != NULL && env != NULL ? 0 : -EINVAL;
+	if (error == 0)
+		error = open_pipe(&job.out, "info", &out);
 	if (error == 0)
 		error = open_pipe(&job.err, "error", &err);
-	if (error != 0)
-		return error;
-	error = spawn_command(argv, env, out, err);
-	(void)close(out);
-	(void)close(err);
+	if (error == 0)
+		error = spawn_command(argv, env, out, err);
+	if (out >= 0)
+		(void)close(out);
+	if (err >= 0)
+		(void)close(err);
+	for (size_t i = 0; env != NULL && env[i] != NULL; i++)
+		free(env[i]);
+	free(env);
+	free(argv);
 	return error;
 }
 
@@ -382,5 +387,7 @@ int main(int argc, char **argv)
 	run();
 	outcome = judge(message, &result);
 	tasklog_close(job.log);
-	return write_exit(outcome, message, result);
+	error = write_exit(outcome, message, result);
+	json_decref(job.spec);
+	return error;
 }

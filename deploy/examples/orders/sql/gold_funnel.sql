@@ -1,6 +1,6 @@
 -- From looking to buying, by day.
 WITH clicks AS (
-    SELECT at::date AS day, count(*) FILTER (kind = 'view') AS views, count(*) FILTER (kind = 'cart') AS carts
+    SELECT "at"::date AS day, count(*) FILTER (kind = 'view') AS views, count(*) FILTER (kind = 'cart') AS carts
     FROM silver.events GROUP BY day
 ), sales AS (
     SELECT created_at::date AS day, count(*) AS orders, sum(amount)::decimal(18,2) AS revenue

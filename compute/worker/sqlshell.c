@@ -142,6 +142,8 @@ static int run_statement(struct shell *shell, const char *sql, size_t size)
 	static const char *const queries[] = { "select", "with",     "from", "values",   "table",
 					       "(",      "describe", "show", "summarize" };
 	static const char *const plans[] = { "explain" };
+	/* What has no rows of its own tells a count at most. */
+	static const char *const silent[] = { "create", "drop", "set", "use", "load", "begin" };
 	CLEANUP(duck_result_freep) struct duck_result *result = NULL;
 	char *text = strndup(sql, size), *limited = NULL;
 	int error = text == NULL ? -1 : 0;
@@ -157,7 +159,8 @@ static int run_statement(struct shell *shell, const char *sql, size_t size)
 		free(limited);
 		if (error == 0 && begins_with(text, plans, 1))
 			sqlprint_plan(stdout, result);
-		else if (error == 0)
+		else if (error == 0 && shell->format == SQLSHELL_TABLE &&
+			 !begins_with(text, silent, ARRAY_COUNT(silent)))
 			(void)sqlprint_result(stdout, result, ROWS_MAX);
 	}
 	free(text);

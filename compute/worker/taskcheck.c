@@ -106,7 +106,7 @@ bool taskcheck_holds(const struct taskcheck_rule *rule, double value)
 	case TASKCHECK_LESS_EQUAL:
 		return value <= rule->low;
 	case TASKCHECK_EQUAL:
-		return !(value < rule->low) && !(value > rule->low);
+		return value >= rule->low && value <= rule->low; /* == is a warning; not for NaN */
 	case TASKCHECK_NOT_EQUAL:
 		return value < rule->low || value > rule->low;
 	case TASKCHECK_BETWEEN:

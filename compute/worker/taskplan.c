@@ -66,16 +66,6 @@ int taskplan_topic_id(const struct partitions *table, const char *topic, struct 
 
 /* ---- topics ---- */
 
-/** What is left of a limit, shared evenly among the partitions that are still to come. */
-static int64_t within_limit(int64_t size, int64_t *left, uint32_t partitions_left)
-{
-	const int64_t share = *left / MAX(partitions_left, 1U);
-	const int64_t taken = MIN(size, MAX(share, 1));
-
-	*left -= taken;
-	return taken;
-}
-
 static int lost(struct taskjob *job, struct taskplan_input *input,
 		const struct partition_view *view, int64_t seen)
 {
@@ -137,23 +127,38 @@ static int plan_partition(struct taskjob *job, const struct delta_snapshot *targ
 	return 0;
 }
 
-static void apply_limit(struct taskplan *plan, uint32_t first_txn, struct taskplan_input *input,
-			int64_t limit)
+/** Cut the ranges to so many offsets in all, in even shares of what each still has. */
+static int apply_limit(struct taskplan_input *input, int64_t limit)
 {
-	int64_t left = limit;
+	int64_t *ends, left = limit, wanted = 1;
 
+	if (input->records <= limit)
+		return 0;
+	ends = calloc(input->range_count, sizeof(*ends));
+	if (ends == NULL)
+		return -ENOMEM;
 	for (uint32_t i = 0; i < input->range_count; i++) {
-		struct topicscan_range *range = &input->ranges[i];
-		int64_t size = range->end - range->begin;
-
-		if (limit > 0 && input->read == TASKSPEC_NEW && left > 0)
-			size = within_limit(size, &left, input->range_count - i);
-		else if (limit > 0 && input->read == TASKSPEC_NEW)
-			size = 0;
-		range->end = range->begin + size;
-		plan->txns[first_txn + i].version = range->end;
-		input->records += size;
+		ends[i] = input->ranges[i].end;
+		input->ranges[i].end = input->ranges[i].begin;
 	}
+	while (left > 0 && wanted > 0) {
+		const int64_t share = MAX(left / input->range_count, 1);
+
+		wanted = 0;
+		for (uint32_t i = 0; i < input->range_count && left > 0; i++) {
+			struct topicscan_range *range = &input->ranges[i];
+			const int64_t rest = ends[i] - range->end;
+			int64_t taken = MIN(share, left);
+
+			taken = MIN(taken, rest);
+			range->end += taken;
+			left -= taken;
+			wanted += taken;
+		}
+	}
+	input->records = limit - left;
+	free(ends);
+	return 0;
 }
 
 static int plan_topic(struct taskjob *job, const struct delta_snapshot *target,
@@ -184,7 +189,13 @@ static int plan_topic(struct taskjob *job, const struct delta_snapshot *target,
 	}
 	if (result != 0)
 		return result;
-	apply_limit(plan, first_txn, input, job->spec->limit);
+	for (uint32_t i = 0; i < input->range_count; i++)
+		input->records += input->ranges[i].end - input->ranges[i].begin;
+	if (job->spec->limit > 0 && input->read == TASKSPEC_NEW &&
+	    apply_limit(input, job->spec->limit) != 0)
+		return taskjob_fail(job, "memory", "no memory for the plan");
+	for (uint32_t i = 0; i < input->range_count; i++)
+		plan->txns[first_txn + i].version = input->ranges[i].end;
 	declaration.ranges = input->ranges;
 	declaration.range_count = input->range_count;
 	if (topics_declare(job->duck, input->name, &declaration, message, sizeof(message)) != 0)

@@ -80,6 +80,41 @@ static enum engine_outcome outcome_of(const char *name)
 	return ENGINE_LOST;
 }
 
+/** Who an attempt's lock is of. @return the lock, for the caller to close; -errno */
+static int read_lock(const struct attempt *attempt, pid_t *ret_pid, pid_t *ret_group)
+{
+	char path[PATH_SIZE], text[48] = "";
+	char *rest = text;
+	int file;
+
+	path_of(attempt->commands, attempt->number, "/lock", path);
+	file = open(path, O_RDWR | O_CLOEXEC);
+	if (file < 0)
+		return -errno;
+	if (pread(file, text, sizeof(text) - 1, 0) > 0) {
+		*ret_pid = (pid_t)strtol(text, &rest, 10);
+		*ret_group = (pid_t)strtol(rest, NULL, 10);
+	}
+	return file;
+}
+
+/** Its process was killed: end the command, which may be started again. */
+static void kill_left(const struct attempt *attempt)
+{
+	pid_t pid = 0, group = 0;
+	int file = read_lock(attempt, &pid, &group);
+
+	if (file < 0)
+		return;
+	/* The group's number is nobody else's while one of it holds the lock. */
+	if (group > 1 && flock(file, LOCK_EX | LOCK_NB) != 0) {
+		log_warn("attempt %ld is lost; what it left running is killed",
+			 (long)attempt->number);
+		(void)kill(-group, SIGKILL);
+	}
+	(void)close(file);
+}
+
 static void report(struct attempt *attempt)
 {
 	struct commands *commands = attempt->commands;
@@ -89,6 +124,7 @@ static void report(struct attempt *attempt)
 		outcome_of(json_string_value(json_object_get(end, "outcome")));
 
 	if (outcome == ENGINE_LOST) {
+		kill_left(attempt);
 		message = "its process ended without a word: killed, or the machine stopped";
 		if (attempt->is_cancelled)
 			outcome = ENGINE_CANCELLED;
@@ -238,29 +274,41 @@ int commands_start(struct commands *commands, int64_t number, const json_t *spec
 
 /* ---- restart ---- */
 
+/** A process of this number may be another's when only the command is left. */
+static bool is_attempt(pid_t pid)
+{
+	char path[32], name[16] = "";
+	int file;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+	file = open(path, O_RDONLY | O_CLOEXEC);
+	if (file < 0)
+		return false;
+	if (read(file, name, sizeof(name) - 1) < 0)
+		name[0] = '\0';
+	(void)close(file);
+	return strncmp(name, "millrace-attemp", 15) == 0;
+}
+
 /** @return 1 it runs; 0 it does not; -EAGAIN it runs, but who it is cannot be read yet */
 static int find_process(struct attempt *attempt)
 {
-	char path[PATH_SIZE], text[24] = "";
-	int file, result;
+	pid_t group = 0;
+	int file = read_lock(attempt, &attempt->pid, &group);
+	int result;
 
-	path_of(attempt->commands, attempt->number, "/lock", path);
-	file = open(path, O_RDWR | O_CLOEXEC);
 	if (file < 0)
 		return 0;
 	if (flock(file, LOCK_EX | LOCK_NB) == 0) {
 		(void)close(file); /* nobody holds it */
 		return 0;
 	}
-	if (pread(file, text, sizeof(text) - 1, 0) > 0)
-		attempt->pid = (pid_t)strtol(text, NULL, 10);
 	if (attempt->pid <= 0) {
 		(void)close(file);
 		return -EAGAIN;
 	}
 	result = watch(attempt) == 0;
-	/* While the lock is held its pid is nobody else's. */
-	if (result == 1 && flock(file, LOCK_EX | LOCK_NB) == 0)
+	if (result == 1 && !is_attempt(attempt->pid))
 		on_ended(&attempt->source, 0);
 	(void)close(file);
 	return result;

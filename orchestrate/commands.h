@@ -6,12 +6,13 @@
  *
  *   spec    what to run, JSON: "argv" [text], "env" {}, "log" path, "log_max" bytes, "mask" [text],
  *           "output" none|text|json, "timeout_ms" (0: none), "dag", "run", "task", "try"
- *   lock    locked (flock) from before the start until the attempt's end, whoever lives; holds its pid
+ *   lock    locked (flock) from before the start until the attempt and its command have ended; holds the pid of
+ *           the one and the process group of the other
  *   exit    how it ended, JSON: "outcome" success|failed|skipped|cancelled, "message", "result"; comes by rename
  *   work/   the command's working directory
  *
  * Ends are noticed by pidfd. An attempt found after a restart runs on; one whose lock is free and that left no
- * exit file is lost.
+ * exit file is lost, and what is left of its command is killed: it may be tried again.
  *
  * Context: control's loop. Memory: heap, small.
  */

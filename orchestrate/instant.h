@@ -14,8 +14,8 @@
 /** "2026-01-01T00:00:00.000000Z". @param ret  [INSTANT_TEXT_SIZE]. @return ret */
 const char *instant_format(int64_t at_us, char *ret);
 /**
- * @param text  date and time with an offset or Z; a space may stand for the T; without an offset: UTC; a date alone: its
- *              midnight
+ * @param text  date and time with an offset or Z; a space may stand for the T; without an offset:
+ *              UTC; a date alone: its midnight
  * @return 0; ERR_MALFORMED
  */
 NODISCARD int instant_parse(const char *text, int64_t *ret_us);

@@ -14,7 +14,11 @@
 #include "orchestrate/engine.h"
 #include "orchestrate/vault.h"
 
-/** Names as in template.h. params are the pipeline's, overridden by the run's conf. @return caller frees; NULL: no memory */
+/**
+ * Names as in template.h; params are the pipeline's, overridden by the run's conf.
+ *
+ * @return caller frees; NULL: no memory
+ */
 json_t *render_names(const struct ti *ti, const struct vault *vault);
 /**
  * The task's spec with its templates rendered.

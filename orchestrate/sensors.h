@@ -15,8 +15,8 @@
 #include "orchestrate/engine.h"
 
 /**
- * @param spec       rendered, as in dag.h: "topic" and "records" (in all its partitions, below the watermarks), "file" or
- *                   "time"
+ * @param spec       rendered, as in dag.h: "topic" and "records" (in all its partitions, below the
+ *                   watermarks), "file" or "time"
  * @param table      NULL: not there yet
  * @param[out] ret_text  [size] what it saw, for people
  * @return ENGINE_SUCCESS, ENGINE_NOT_YET, ENGINE_FAILED_FINAL

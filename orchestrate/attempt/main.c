@@ -302,6 +302,15 @@ static int spawn_command(char **argv, char **env, int out, int err)
 	return -error;
 }
 
+/** Who this is, and the command's process group, 0 before there is one. */
+static int write_lock(void)
+{
+	char text[48];
+	int size = snprintf(text, sizeof(text), "%d %d\n", (int)getpid(), (int)job.pid);
+
+	return pwrite(COMMANDS_LOCK_FD, text, (size_t)size, 0) == size ? 0 : -EIO;
+}
+
 static int start(void)
 {
 	const json_t *words = json_object_get(job.spec, "argv");
@@ -318,6 +327,9 @@ static int start(void)
 		error = open_pipe(&job.err, "error", &err);
 	if (error == 0)
 		error = spawn_command(argv, env, out, err);
+	/* The command inherits the lock: should this process be killed, control finds who is left. */
+	if (error == 0)
+		error = write_lock();
 	if (out >= 0)
 		(void)close(out);
 	if (err >= 0)
@@ -333,14 +345,11 @@ static int start(void)
 static int prepare(const char *folder)
 {
 	sigset_t mine;
-	char text[24];
-	int size = snprintf(text, sizeof(text), "%d\n", (int)getpid());
 	int64_t timeout_ms;
 
 	if (chdir(folder) != 0)
 		return -errno;
-	(void)fcntl(COMMANDS_LOCK_FD, F_SETFD, FD_CLOEXEC);
-	if (pwrite(COMMANDS_LOCK_FD, text, (size_t)size, 0) != size)
+	if (write_lock() != 0)
 		return -EIO;
 	(void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
 	(void)sigemptyset(&mine);

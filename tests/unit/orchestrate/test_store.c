@@ -21,7 +21,8 @@
 #include "enginebox.h"
 #include "temp_dir.h"
 
-#define FILES "{\"pipeline.yaml\":\"dag: d\"}"
+#define LIST_SIZE 64
+#define FILES     "{\"pipeline.yaml\":\"dag: d\"}"
 
 static char dir[TEMP_PATH_SIZE], path[TEMP_PATH_SIZE + 16];
 static struct store *store;
@@ -193,14 +194,17 @@ static void test_store_gives_back_what_was_saved(void **state)
 
 static int collect(void *context, const struct store_run *saved)
 {
-	strcat(context, saved->run.id);
+	char *list = context;
+	size_t size = strlen(list);
+
+	(void)snprintf(list + size, LIST_SIZE - size, "%s", saved->run.id);
 	return 0;
 }
 
 static void test_store_lists_unfinished_and_newest(void **state)
 {
 	CLEANUP(dag_unrefp) struct dag *dag = save_dag();
-	char list[64] = "";
+	char list[LIST_SIZE] = "";
 
 	(void)state;
 	save_run(dag, "a", RUN_QUEUED, 100);
@@ -243,6 +247,7 @@ static int sum_pool(void *context, const char *name, uint32_t slots)
 
 static void test_store_waits_for_a_disk_that_refuses(void **state)
 {
+	const struct sigaction ignore = { .sa_handler = SIG_IGN };
 	struct rlimit before, none;
 	char why[200];
 	uint32_t sum = 0;
@@ -252,12 +257,12 @@ static void test_store_waits_for_a_disk_that_refuses(void **state)
 	wait_durable(store_seal(store));
 	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
 	none = (struct rlimit){ 0, before.rlim_max };
-	(void)signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(sigaction(SIGXFSZ, &ignore, NULL), 0);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
 	store_save_pool(store, "p", 3);
 	turn = store_seal(store);
 	while (!store_error(store, why, sizeof(why)))
-		(void)usleep(1000);
+		(void)poll(NULL, 0, 1);
 	assert_true(why[0] != '\0');
 	store_save_pool(store, "q", 4);
 	assert_int_equal(store_seal(store), turn + 1);

@@ -106,7 +106,7 @@ static void test_tasklog_leaves_out_whole_lines(void **state)
 	assert_in_range(stat_.st_size, 60000, 66000);
 	lines = read_lines();
 	for (size_t i = 0; i < json_array_size(lines); i++) {
-		int number = atoi(event(lines, i));
+		int number = (int)strtol(event(lines, i), NULL, 10);
 
 		has_gap |= strstr(event(lines, i), "left out") != NULL;
 		if (number == 0)

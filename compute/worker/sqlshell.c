@@ -68,10 +68,12 @@ static void *wait_for_signals(void *context)
 
 static int catch_signals(struct shell *shell)
 {
+	const struct sigaction ignore = { .sa_handler = SIG_IGN };
 	sigset_t wanted;
 	pthread_t thread;
 
-	(void)signal(SIGPIPE, SIG_IGN); /* the spill folder has to be removed all the same */
+	/* Without a reader the spill folder has to be removed all the same. */
+	(void)sigaction(SIGPIPE, &ignore, NULL);
 	(void)sigemptyset(&wanted);
 	(void)sigaddset(&wanted, SIGINT);
 	(void)pthread_sigmask(SIG_BLOCK, &wanted, NULL);

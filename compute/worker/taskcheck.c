@@ -168,7 +168,7 @@ static void judge_value(struct check *check, const struct taskcheck_rule *rule,
 	if (strcmp(check->value, "true") == 0 || strcmp(check->value, "false") == 0)
 		value = check->value[0] == 't';
 	else if (end == check->value || *end != '\0')
-		value = NAN; /* holds for nothing */
+		value = (double)NAN; /* holds for nothing */
 	check->has_passed = taskcheck_holds(rule, value);
 }
 

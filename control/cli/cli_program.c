@@ -13,6 +13,7 @@
 
 int cli_program_find(const char *name, const char *folder, char *ret_path, size_t size)
 {
+	const char *const places[] = { ".", folder };
 	char self[PATH_MAX / 2];
 	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
@@ -20,11 +21,12 @@ int cli_program_find(const char *name, const char *folder, char *ret_path, size_
 		return -errno;
 	self[length] = '\0';
 	*strrchr(self, '/') = '\0';
-	(void)snprintf(ret_path, size, "%s/%s", self, name);
-	if (access(ret_path, X_OK) == 0)
-		return 0;
-	(void)snprintf(ret_path, size, "%s/%s/%s", self, folder, name);
-	return access(ret_path, X_OK) == 0 ? 0 : -errno;
+	for (size_t i = 0; i < ARRAY_COUNT(places); i++) {
+		if ((size_t)snprintf(ret_path, size, "%s/%s/%s", self, places[i], name) < size &&
+		    access(ret_path, X_OK) == 0)
+			return 0;
+	}
+	return -ENOENT;
 }
 
 void cli_program_exec(const struct cli *cli, const char *path, const char *const *arguments,

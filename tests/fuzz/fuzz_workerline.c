@@ -48,7 +48,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 		int result;
 
 		CHECK(workerline_room(&line, &room_at, &room) == 0);
-		count = MIN(MIN(piece, size - at), room);
+		count = MIN(piece, size - at);
+		count = MIN(count, room);
 		memcpy(room_at, bytes + at, count);
 		workerline_filled(&line, count);
 		at += count;

@@ -30,10 +30,10 @@ static void test_taskcheck_judges_at_the_borders(void **state)
 		{ "between 1 and 9", 1, true },
 		{ "BETWEEN 1 AND 9", 9, true },
 		{ "between 1 and 9", 9.01, false },
-		{ "> 0", NAN, false },
-		{ "= 0", NAN, false },
-		{ "!= 0", NAN, false },
-		{ "between 0 and 1", NAN, false },
+		{ "> 0", (double)NAN, false },
+		{ "= 0", (double)NAN, false },
+		{ "!= 0", (double)NAN, false },
+		{ "between 0 and 1", (double)NAN, false },
 	};
 
 	(void)state;

@@ -28,24 +28,26 @@ static void fill(struct workerline *line, const char *bytes, size_t size)
 }
 
 /** Take all that is there: "1" for {"n":1}, "!" for what is refused. */
-static void take(struct workerline *line, char *ret)
+static void take(struct workerline *line, char *ret, size_t size)
 {
+	size_t used = 0;
 	char reason[128];
 	json_t *message;
 	int result;
 
 	while ((result = workerline_next(line, &message, reason, sizeof(reason))) != 0) {
 		if (result == 1) {
-			ret += sprintf(ret, "%d",
-				       (int)json_integer_value(json_object_get(message, "n")));
+			used += (size_t)snprintf(
+				ret + used, size - used, "%d",
+				(int)json_integer_value(json_object_get(message, "n")));
 			json_decref(message);
 		} else {
 			assert_int_equal(result, ERR_MALFORMED);
 			assert_true(strlen(reason) > 0);
-			ret += sprintf(ret, "!");
+			used += (size_t)snprintf(ret + used, size - used, "!");
 		}
 	}
-	*ret = '\0';
+	ret[used] = '\0';
 }
 
 static void test_workerline_is_whole_however_it_is_cut(void **state)
@@ -59,12 +61,12 @@ static void test_workerline_is_whole_however_it_is_cut(void **state)
 		struct workerline line = { 0 };
 
 		fill(&line, stream, cut);
-		take(&line, found);
+		take(&line, found, sizeof(found));
 		fill(&line, stream + cut, sizeof(stream) - 1 - cut);
-		take(&line, found + strlen(found));
+		take(&line, found + strlen(found), sizeof(found) - strlen(found));
 		assert_string_equal(found, "12!!!!5");
 		fill(&line, "}\n", 2);
-		take(&line, found);
+		take(&line, found, sizeof(found));
 		assert_string_equal(found, "6");
 		workerline_close(&line);
 	}

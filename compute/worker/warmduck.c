@@ -114,7 +114,7 @@ static void close_engine(const struct warmduck *warm, const struct warmduck_engi
 static void open_spare(struct warmduck *warm)
 {
 	const uint64_t number = warm->next_number++;
-	struct warmduck_engine engine;
+	struct warmduck_engine engine = { 0 };
 	char message[512];
 	int error;
 

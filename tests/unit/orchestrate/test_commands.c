@@ -113,6 +113,17 @@ static bool has(const char *name)
 	return access(path, F_OK) == 0;
 }
 
+/** Killed is soon gone. @param pid  text */
+static void wait_gone(const char *pid)
+{
+	pid_t number = (pid_t)strtol(pid, NULL, 10);
+
+	assert_true(number > 1);
+	for (int i = 0; i < 1000 && kill(number, 0) == 0; i++)
+		pause_ms(10);
+	assert_int_equal(kill(number, 0), -1);
+}
+
 static void wait_for(const char *name)
 {
 	for (int i = 0; i < 1000 && !has(name); i++)
@@ -164,7 +175,7 @@ static void test_commands_cancel_the_whole_group(void **state)
 	assert_non_null(file);
 	assert_non_null(fgets(line, sizeof(line), file));
 	(void)fclose(file);
-	assert_int_equal(kill((pid_t)strtol(line, NULL, 10), 0), -1);
+	wait_gone(line);
 	assert_false(commands_cancel(b.commands, 1));
 }
 
@@ -229,9 +240,7 @@ static void test_commands_tell_the_lost(void **state)
 	assert_non_null(file);
 	assert_non_null(fgets(text, sizeof(text), file));
 	(void)fclose(file);
-	for (int i = 0; i < 1000 && kill((pid_t)strtol(text, NULL, 10), 0) == 0; i++)
-		pause_ms(10);
-	assert_int_equal(kill((pid_t)strtol(text, NULL, 10), 0), -1);
+	wait_gone(text);
 }
 
 int main(void)

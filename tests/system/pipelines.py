@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pipelines of a real box through its HTTP API: what runs, in which order, how often, what it says, and
-that an attempt runs once whatever happens to control. (SQL tasks have tests of their own.)"""
+that an attempt runs once whatever happens to control."""
 
 import http.server
 import json
@@ -428,6 +428,63 @@ tasks:
         need(lines[0]["event"] == "1" and lines[-1]["event"] == "200000", "both ends are there")
         need(any("left out" in line["event"] for line in lines), "and told what is missing")
 
+    def sql_runs_in_the_worker(self):
+        def is_connected():
+            return self.get("/scheduler")["worker"]["connected"]
+        wait_until(is_connected, 30, "the worker is connected")
+        self.apply("""
+dag: tables
+schedule: null
+topics:
+  sql.in:
+    columns: {id: {type: integer, required: true}, name: string}
+    quarantine: bronze.bad
+tasks:
+  wait: {sensor: {topic: sql.in, records: 100}, poke_interval: 50ms}
+  bronze: {after: [wait], sql: "SELECT id, name FROM topic('sql.in')", reads: {sql.in: new}, writes: bronze.f}
+  silver: {after: [bronze], sql: "SELECT * FROM bronze.f", reads: {bronze.f: new}, writes: silver.f, mode: merge, key: [id]}
+  checks: {after: [silver], checks: [{name: enough, sql: SELECT count(*) FROM silver.f, expect: "= 50"}]}
+  fails: {after: [silver], checks: [{name: too_much, sql: SELECT count(*) FROM silver.f, expect: "> 50"}]}
+""")
+        run = self.trigger("tables")
+        ok(kcat(self.box.servers(), "-P", "-t", "sql.in", stdin="".join(
+            f'{{"id": {i % 50}, "name": "n{i}"}}\n' for i in range(120)) + "broken\n"))
+        reply = self.wait("tables", run)
+        states = {name: task["state"] for name, task in reply["by"].items()}
+        need(states == {"wait": "success", "bronze": "success", "silver": "success",
+                        "checks": "success", "fails": "failed"}, reply["tasks"])
+        need(reply["by"]["bronze"]["result"]["rows"] == 120 and
+             reply["by"]["bronze"]["result"]["bad"] == 1, reply["by"]["bronze"])
+        need("too_much" in reply["by"]["fails"]["message"], reply["by"]["fails"])
+        again = self.run("tables")
+        need(again["by"]["bronze"]["result"]["nothing_new"], again["by"]["bronze"])
+        names = {table["name"]: table["rows"] for table in self.get("/tables")["tables"]}
+        need(names == {"bronze.bad": 1, "bronze.f": 120, "silver.f": 50}, names)
+        need(self.get("/tables/silver.f")["schema"][0]["name"] == "id", "schema")
+        status, reply = self.call("POST", "/sql", {"sql": "SELECT count(*) AS n FROM bronze.f"})
+        need(status == 200 and reply["data"] == [["120"]], reply)
+        status, reply = self.call("POST", "/sql", {"sql": "SELECT nothing"})
+        need(status == 400 and "nothing" in reply["error"], reply)
+        self.worker_is_killed()
+
+    def worker_is_killed(self):
+        self.apply("""
+dag: endless
+schedule: null
+tasks: {count: {sql: "SELECT count(*) FROM range(200000) a, range(2000000) b WHERE a.range + b.range = 7"}}
+""")
+        run = self.trigger("endless")
+        self.wait_task("endless", run, "count", "running")
+        self.box.kill("millrace-worker")
+
+        def is_retried():
+            task = self.get(self.path("endless", run))["tasks"][0]
+            return task["state"] == "running" and task["attempt"] > first
+        first = self.get(self.path("endless", run))["tasks"][0]["attempt"]
+        wait_until(is_retried, 30, "the attempt is lost and made again")
+        need(self.call("POST", f"{self.path('endless', run)}/cancel")[0] == 200, "cancel")
+        need(self.wait("endless", run, 15)["state"] == "failed", "cancelled")
+
     def attempt_outlives_control(self):
         trace = os.path.join(self.files, "trace")
         self.apply(f"""
@@ -537,7 +594,7 @@ def main():
                       pipelines.sensors_wait, pipelines.pools_hold_back,
                       pipelines.paused_waits_and_schedule_runs,
                       pipelines.logs_are_followed_and_bounded,
-                      pipelines.attempt_outlives_control, pipelines.kills_lose_and_repeat_nothing,
+                      pipelines.sql_runs_in_the_worker, pipelines.attempt_outlives_control, pipelines.kills_lose_and_repeat_nothing,
                       pipelines.damaged_state_is_told, pipelines.idle_costs_little):
             checks.run(check.__name__, check)
         pipelines.close()

@@ -93,7 +93,7 @@ static int open_engine(struct warmduck *warm, uint64_t number, int64_t memory, u
 
 	(void)snprintf(spill, sizeof(spill), FOLDER, config->worker_spill_dir, getpid(), number);
 	dirs[1] = spill;
-	ret_engine->number = number;
+	*ret_engine = (struct warmduck_engine){ .number = number };
 	return duck_open(&duck, &ret_engine->duck, reterr, reterr_size);
 }
 

@@ -21,7 +21,7 @@
 
 #define RESTART_DELAY_MIN_NS (100 * NS_PER_MS)
 #define RESTART_DELAY_MAX_NS (5 * NS_PER_S)
-#define STEADY_NS            (30 * NS_PER_S) /* alive for this long: the next restart is quick again */
+#define STEADY_TIMES         5 /* alive for so many delays: the next restart is quick again */
 #define STOP_GRACE_NS        (60 * NS_PER_S) /* a clean stop flushes and trims every partition */
 #define LEFTOVER_GRACE_NS    (5 * NS_PER_S)
 #define LAB_INTERFACE        "mr0" /* near end of the lab's veth pair (deploy/lab) */
@@ -117,8 +117,12 @@ static int reap(bool is_stopping)
 			if (child->pid != pid)
 				continue;
 			child->pid = 0;
-			if (is_stopping)
+			if (is_stopping) {
+				if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+					log_warn("%s did not end cleanly (status %d)", child->name,
+						 status);
 				continue;
+			}
 			if (child->is_optional && WIFEXITED(status) &&
 			    !is_worth_another_try(WEXITSTATUS(status))) {
 				log_warn("going on without %s: no SQL task will run", child->name);
@@ -130,7 +134,7 @@ static int reap(bool is_stopping)
 			if (WIFEXITED(status) && child == &children[DATAPLANE] &&
 			    !child->has_served)
 				return CLI_FAILED;
-			if (now_ns - child->started_ns > STEADY_NS)
+			if (now_ns - child->started_ns > STEADY_TIMES * child->delay_ns)
 				child->delay_ns = RESTART_DELAY_MIN_NS;
 			describe_exit(child, status, child->delay_ns);
 			child->restart_ns = now_ns + child->delay_ns;

@@ -512,6 +512,7 @@ def stopped_box(box):
     need(box.stop() == 0, "a clean stop")
     worker.close()
     need(not os.path.exists(f"/proc/{pid}"), "the worker has ended")
+    need("did not end cleanly" not in box.logs(), "all processes end cleanly")
     need(int(ok(millrace(box, "sql", "SELECT count(*) AS n FROM bronze.flights", "--format", "csv")).split()[1]) > 0,
          "tables without a box")
     failed = millrace(box, "sql", f"SELECT count(*) FROM topic('{TOPIC}')")

@@ -221,17 +221,20 @@ async function act(button, work) {
 	}
 }
 
-/* For what is not easily undone: the first click asks, a second one within 4 s does it. */
-function onSure(button, work) {
+/* For what is not easily undone: the first click asks, a second one within 4 s does it, if it is still about the same. */
+function onSure(button, subjectOf, work) {
 	const text = button.textContent;
-	let timer = 0;
+	let timer = 0, subject = null;
 	const calm = () => {
 		timer = 0;
 		button.classList.remove("sure");
 		say(button, text);
 	};
 	button.addEventListener("click", () => {
-		if (!timer) {
+		const isSame = subject === subjectOf();
+		if (!timer || !isSame) {
+			clearTimeout(timer);
+			subject = subjectOf();
 			timer = setTimeout(calm, 4000);
 			button.classList.add("sure");
 			say(button, "sure?");

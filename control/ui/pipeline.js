@@ -122,7 +122,7 @@ function showRun(dag, run, selected) {
 	say(byId("run-id"), run.dag_run_id);
 	sayState(byId("run-state"), run.state);
 	say(byId("run-facts"), [`${run.run_type}`, run.logical_date && `logical date ${run.logical_date.replace(/\.0+Z/, "Z")}`,
-		run.start_date && `began ${local(run.start_date)}`, run.start_date && `took ${spent(run.start_date, run.end_date)}`,
+		run.start_date && `began ${local(run.start_date)}`, run.start_date && `${run.end_date ? "took" : "for"} ${spent(run.start_date, run.end_date)}`,
 		Object.keys(run.conf || {}).length && `conf ${JSON.stringify(run.conf)}`, run.version !== dag.version && "of an older version"]
 		.filter(Boolean).join(" \u00b7 "));
 	say(byId("run-note"), run.note || "");
@@ -225,7 +225,7 @@ function showAttempt(dagId, run, selected) {
 	say(byId("attempt-task"), task.task_id);
 	sayState(byId("attempt-state"), task.state);
 	say(byId("attempt-facts"), [task.queued_at && task.start_date && `waited ${spent(task.queued_at, task.start_date)} in the queue`,
-		task.start_date && `began ${local(task.start_date)}`, task.start_date && task.state !== "up_for_reschedule" && `took ${spent(task.start_date, task.end_date)}`,
+		task.start_date && `began ${local(task.start_date)}`, task.start_date && task.state !== "up_for_reschedule" && `${task.end_date ? "took" : "for"} ${spent(task.start_date, task.end_date)}`,
 		`try ${task.try_number} of ${task.max_tries}`, !isOver(task.state) && task.next_at && `next ${countdown(task.next_at)}`]
 		.filter(Boolean).join(" \u00b7 "));
 	say(byId("attempt-words"), wordsAbout(task));
@@ -317,7 +317,8 @@ async function clear(body) {
 	const { cleared } = await call("POST", `${runPath()}/clear`, body);
 	notice(`${whole(cleared)} task${cleared === 1 ? " is" : "s are"} to run again.`, true);
 }
-onSure(byId("run-clear"), () => clear({}));
-onSure(byId("run-cancel"), () => call("POST", `${runPath()}/cancel`, {}));
-onSure(byId("task-clear"), () => clear({ task_id: shownRun.task, downstream: true }));
-onSure(byId("task-clear-one"), () => clear({ task_id: shownRun.task, downstream: false }));
+const subject = () => JSON.stringify(shownRun);
+onSure(byId("run-clear"), subject, () => clear({}));
+onSure(byId("run-cancel"), subject, () => call("POST", `${runPath()}/cancel`, {}));
+onSure(byId("task-clear"), subject, () => clear({ task_id: shownRun.task, downstream: true }));
+onSure(byId("task-clear-one"), subject, () => clear({ task_id: shownRun.task, downstream: false }));

@@ -147,13 +147,25 @@ static void carry_out(struct orchestrate *o, struct action *action)
 static void carry_out_durable(struct orchestrate *o)
 {
 	uint64_t durable = store_durable(o->store);
+	struct list cleaning, *node;
 
+	list_init(&cleaning);
 	while (!list_is_empty(&o->actions)) {
 		struct action *action = LIST_ENTRY(o->actions.next, struct action, link);
 
 		if (action->turn == 0 || action->turn > durable)
-			return;
+			break;
 		list_remove(&action->link);
+		if (action->kind == ACTION_FORGET) {
+			list_push_back(&cleaning, &action->link); /* what waits comes first */
+			continue;
+		}
+		carry_out(o, action);
+		free(action);
+	}
+	while ((node = list_pop_front(&cleaning)) != NULL) {
+		struct action *action = LIST_ENTRY(node, struct action, link);
+
 		carry_out(o, action);
 		free(action);
 	}

@@ -142,16 +142,21 @@ static const char *sql_type(const char *type)
 
 /*
  * A bound of leaf `l` over the row groups of one file, as column "lo<l>" or "hi<l>". A column that lacks the bound in
- * some row group, though it has values there, has none at all.
+ * some row group, though it has values there, has none at all; texts, which lack it when they are long, get the
+ * widest then, for some readers take a missing bound for one that nothing satisfies.
  */
 static void put_bound(FILE *out, const char *type, uint32_t l, const char *bound)
 {
+	bool is_max = bound[0] == 'h';
+
 	(void)fprintf(
 		out,
 		", CASE WHEN bool_and(TRY_CAST(%s AS %s) IS NOT NULL OR n >= v) FILTER (l = %u) "
-		"THEN %s(TRY_CAST(%s AS %s)) FILTER (l = %u) END AS %s%u",
-		bound, sql_type(type), l, bound[0] == 'h' ? "max" : "min", bound, sql_type(type), l,
-		bound, l);
+		"THEN %s(TRY_CAST(%s AS %s)) FILTER (l = %u)",
+		bound, sql_type(type), l, is_max ? "max" : "min", bound, sql_type(type), l);
+	if (strcmp(type, "string") == 0)
+		(void)fputs(is_max ? " ELSE chr(1114111)" : " ELSE ''", out);
+	(void)fprintf(out, " END AS %s%u", bound, l);
 }
 
 /* The bound as the text of a JSON value. */
@@ -162,7 +167,7 @@ static void put_json(FILE *out, const char *type, uint32_t l, const char *bound)
 
 	(void)snprintf(value, sizeof(value), "%s%u", bound, l);
 	(void)fputs(", CAST(", out);
-	if (strcmp(type, "boolean") == 0 || strcmp(type, "binary") == 0)
+	if (strcmp(type, "binary") == 0)
 		(void)fputs("NULL", out);
 	else if (strcmp(type, "string") == 0)
 		(void)fprintf(out,

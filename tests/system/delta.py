@@ -137,6 +137,7 @@ class Tables:
              "nil" not in stats["minValues"], f"{stats}")
         need(stats["maxValues"]["mid"] > "z" * 40 + "9" and stats["minValues"]["mid"] <= "z" * 40, f"{stats}")
         need(stats["maxValues"]["esc"] == '\x01"\\', f"{stats}")
+        need(stats["minValues"]["long"] <= "ü" and stats["maxValues"]["long"] > "ü" * 401, f"{stats}")
         table = DeltaTable(path)
         for name, value in (("mid", "z" * 40 + "5"), ("long", "ü" * 400 + "5")):
             found = table.to_pyarrow_table(filters=[(name, "=", value)])

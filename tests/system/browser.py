@@ -99,9 +99,14 @@ class Browser:
             raise AssertionError(f"{script}: {answer['exceptionDetails']}")
         return answer["result"].get("value")
 
+    @staticmethod
+    def text_of(selector):
+        found = f"document.querySelector({json.dumps(selector)})"
+        return f"({found}?.getClientRects().length ? {found}.innerText : '')"
+
     def text(self, selector="body"):
-        """What a reader sees of the first such element; "" while there is none."""
-        return self.run(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''")
+        """What a reader sees of the first such element; "" while there is none, or it is hidden."""
+        return self.run(self.text_of(selector))
 
     def wait(self, script, what, seconds=8):
         """Wait until the expression is true; its value."""
@@ -115,8 +120,7 @@ class Browser:
             time.sleep(0.05)
 
     def wait_text(self, selector, text, seconds=8):
-        self.wait(f"(document.querySelector({json.dumps(selector)})?.innerText ?? '').includes({json.dumps(text)})",
-                  f"{text!r} in {selector}", seconds)
+        self.wait(f"{self.text_of(selector)}.includes({json.dumps(text)})", f"{text!r} in {selector}", seconds)
 
     def click(self, selector):
         """A real click in the middle of the element."""

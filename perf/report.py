@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Results of a benchmark: samples in, medians with spread and ratios out, as JSON, text and SVG."""
+
+import json
+import os
+import platform
+import statistics
+import time
+from xml.sax.saxutils import escape
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+COLORS = ("#2f6f4f", "#b0561f", "#5a5fa8", "#8a8a8a")
+
+
+def machine():
+    """The machine in words: what a figure is worth depends on it."""
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        model = next((line.split(":")[1].strip() for line in file if line.startswith("model name")), "?")
+    with open("/proc/meminfo", encoding="utf-8") as file:
+        memory = int(file.readline().split()[1]) // 1048576
+    return f"{os.cpu_count()} x {model}, {memory} GiB, Linux {platform.release()}"
+
+
+class Report:
+    """Samples by measure and system; higher or lower may be better."""
+
+    def __init__(self, name, quick):
+        self.name = name
+        self.quick = quick
+        self.begin = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
+        self.measures = {}
+        self.notes = []
+
+    def measure(self, name, unit, higher_is_better, goal=None, floor=None):
+        """Goals and floors are ratios to the first peer, or figures when there is no peer."""
+        self.measures[name] = {"unit": unit, "higher_is_better": higher_is_better, "goal": goal,
+                               "floor": floor, "samples": {}}
+
+    def add(self, name, system, value):
+        self.measures[name]["samples"].setdefault(system, []).append(value)
+        print(f"    {name}: {system} {value:,.3f} {self.measures[name]['unit']}", flush=True)
+
+    def note(self, text):
+        self.notes.append(text)
+
+    def ratio(self, name, system, peer):
+        """How many times better `system` is than `peer`, by medians."""
+        one = self.measures[name]
+        ours, theirs = (statistics.median(one["samples"][key]) for key in (system, peer))
+        if not one["higher_is_better"]:
+            ours, theirs = theirs, ours
+        return ours / theirs if theirs else float("inf")
+
+    def measured(self):
+        """Measures that have samples: part of a benchmark may have been asked for."""
+        return [(name, one) for name, one in self.measures.items() if one["samples"]]
+
+    def rows(self):
+        for name, one in self.measured():
+            systems = list(one["samples"])
+            for system in systems:
+                samples = one["samples"][system]
+                others = [peer for peer in systems if peer != system] if system == "millrace" else []
+                yield {"measure": name, "unit": one["unit"], "system": system,
+                       "median": statistics.median(samples), "min": min(samples),
+                       "max": max(samples), "n": len(samples),
+                       "ratios": {peer: self.ratio(name, system, peer) for peer in others},
+                       "goal": one["goal"] if system == "millrace" else None,
+                       "floor": one["floor"] if system == "millrace" else None}
+
+    def misses(self):
+        """Floors that do not hold, in words."""
+        for row in self.rows():
+            floor = row["floor"]
+            if floor is None:
+                continue
+            if isinstance(floor, dict):
+                for peer, least in floor.items():
+                    ratio = row["ratios"].get(peer)
+                    if ratio is None:
+                        yield f"{row['measure']}: {peer} was not measured, floor {least} x"
+                    elif ratio < least:
+                        yield f"{row['measure']}: {ratio:.2f} x {peer}, floor {least} x"
+            elif (row["median"] < floor) == self.measures[row["measure"]]["higher_is_better"]:
+                yield f"{row['measure']}: {row['median']:,.3f} {row['unit']}, floor {floor}"
+
+    def table(self):
+        lines = [f"{self.name}, {self.begin} UTC{', quick' if self.quick else ''}", machine(), "",
+                 f"{'measure':34} {'system':10} {'median':>14} {'min':>14} {'max':>14} {'n':>3}  "
+                 f"{'unit':12} ratios, goal and floor"]
+        for row in self.rows():
+            ratios = ", ".join(f"{value:.2f} x {peer}" for peer, value in row["ratios"].items())
+            aims = "".join(f"; {word} {row[word]}" for word in ("goal", "floor")
+                           if row[word] is not None)
+            lines.append(f"{row['measure']:34} {row['system']:10} {row['median']:14,.3f} "
+                         f"{row['min']:14,.3f} {row['max']:14,.3f} {row['n']:3}  {row['unit']:12} "
+                         f"{ratios}{aims}")
+        return "\n".join([*lines, "", *self.notes])
+
+    def plot(self):
+        """Bars of the medians with whiskers from least to most, one panel a measure."""
+        panels, top = [], 10
+        for name, one in self.measured():
+            most = max(max(samples) for samples in one["samples"].values()) or 1
+            panels.append(f'<text x="10" y="{top + 14}" class="h">{escape(name)} '
+                          f'({escape(one["unit"])})</text>')
+            for index, (system, samples) in enumerate(one["samples"].items()):
+                y = top + 24 + index * 24
+                median = statistics.median(samples)
+                width, low, high = (400 * value / most for value in (median, min(samples), max(samples)))
+                panels.append(
+                    f'<text x="10" y="{y + 13}">{escape(system)}</text>'
+                    f'<rect x="110" y="{y}" width="{width:.1f}" height="16" '
+                    f'fill="{COLORS[index % len(COLORS)]}"/>'
+                    f'<line x1="{110 + low:.1f}" x2="{110 + high:.1f}" y1="{y + 8}" y2="{y + 8}" '
+                    f'stroke="#000"/><text x="{118 + high:.1f}" y="{y + 13}">{median:,.3g}</text>')
+            top += 40 + 24 * len(one["samples"])
+        return (f'<svg xmlns="http://www.w3.org/2000/svg" width="640" height="{top}" '
+                'font-family="sans-serif" font-size="12"><style>.h{font-weight:bold}</style>'
+                '<rect width="100%" height="100%" fill="#fff"/>' + "".join(panels) + "</svg>\n")
+
+    def write(self):
+        """Files under perf/results. @return 0; 1 when a floor does not hold"""
+        folder = os.path.join(ROOT, "perf", "results")
+        os.makedirs(folder, exist_ok=True)
+        base = os.path.join(folder, f"{self.name}-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}")
+        content = {"name": self.name, "quick": self.quick, "begin": self.begin, "machine": machine(),
+                   "measures": self.measures, "notes": self.notes, "rows": list(self.rows())}
+        for suffix, text in ((".json", json.dumps(content, indent=1)), (".txt", self.table() + "\n"),
+                             (".svg", self.plot())):
+            with open(base + suffix, "w", encoding="utf-8") as file:
+                file.write(text)
+        print("\n" + self.table())
+        print(f"\nwritten: {os.path.relpath(base, ROOT)}.json, .txt, .svg")
+        misses = list(self.misses())
+        for miss in misses:
+            print(f"floor missed: {miss}")
+        return 1 if misses else 0

@@ -1,0 +1,1 @@
+SELECT * EXCLUDE (key, headers, value) FROM topic('bench.orders')

@@ -1,0 +1,3 @@
+SELECT hour, region, count(*) AS orders, sum(amount) AS revenue, count(DISTINCT customer_id) AS customers
+FROM bench.silver
+GROUP BY hour, region

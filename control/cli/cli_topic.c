@@ -113,7 +113,7 @@ static int delete_topic(struct cli *cli, const char *name)
 	return CLI_OK;
 }
 
-/** Collect --config K=V pairs. @return NULL: one of them has no `=`, reported */
+/** Collect --topic-config K=V pairs. @return NULL: one of them has no `=`, reported */
 static json_t *take_configs(struct cli *cli)
 {
 	json_t *configs = json_object();

@@ -19,7 +19,7 @@ static const struct cli_command commands[] = {
 	  "run the box in the foreground: dataplane, control, worker, restarted when they die",
 	  cli_up },
 	{ "topic",
-	  "list | describe NAME | create NAME [--partitions N] [--config K=V] | delete NAME",
+	  "list | describe NAME | create NAME [--partitions N] [--topic-config K=V] | delete NAME",
 	  "topics and their partitions", cli_topic },
 	{ "group", "list | describe NAME | delete NAME", "consumer groups, their members and lag",
 	  cli_group },

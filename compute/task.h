@@ -42,6 +42,7 @@
  *   "partition_by": [..], "replace_where": text, "merge_schema": bool
  *   "hash": text of the task's definition: `changed` inputs count as moved when it is another one
  *   "limit": n   records of a topic per attempt (0: none)
+ *   "on_lost": "skip"   go on behind records that retention took before they were read; else reason "retention"
  *   Without "writes" the query's first rows (up to 100) become the result.
  *   result: {"rows":n,"bytes":n,"version":n,"nothing_new":bool,"bad":n,"read":{"raw.flights":
  *       {"records":n,"ranges":[[partition,begin,end],..]},"bronze.flights":{"from":v,"to":v,"rows":n}}}

@@ -126,7 +126,7 @@ static void start_command(struct starting *s)
 static void start_worker(struct starting *s)
 {
 	const struct run *run = s->ti->run;
-	json_t *start = json_deep_copy(s->spec);
+	json_t *start = json_deep_copy(s->spec), *on_lost = json_object_get(run->conf, "on_lost");
 	char fence[ORCHESTRATE_PATH_SIZE], why[REASON_SIZE];
 	int error;
 
@@ -138,6 +138,8 @@ static void start_worker(struct starting *s)
 	put(start, "task", json_string(s->task->name));
 	put(start, "try", json_integer(s->ti->try_number));
 	put(start, "hash", json_string(s->task->hash));
+	if (json_is_string(on_lost))
+		put(start, "on_lost", json_incref(on_lost));
 	put(start, "log", json_string(s->log));
 	put(start, "topics", json_incref(run->dag->topics));
 	put(start, "mask", json_incref((json_t *)(uintptr_t)vault_masks(s->o->vault)));

@@ -16,8 +16,9 @@
 
 #include "compute/task.h"
 
-#define RETRY_NS  (200 * NS_PER_MS)
-#define READ_SIZE 65536
+#define RETRY_NS     (200 * NS_PER_MS)
+#define READ_SIZE    65536
+#define WORKER_ENDED "the worker ended while it ran; the log of millrace up says why"
 
 enum job_state {
 	JOB_WAITING, /* here, for a slot or the worker */
@@ -99,7 +100,7 @@ static void disconnect(struct workerclient *client, const char *why)
 		if (job->state == JOB_SENT)
 			job->state = JOB_EXPECTED;
 		if (job->attempt < 0)
-			end_job(client, job, ENGINE_FAILED, "the worker ended while it ran", NULL);
+			end_job(client, job, ENGINE_FAILED, WORKER_ENDED, NULL);
 	}
 }
 
@@ -233,7 +234,7 @@ static void on_hello(struct workerclient *client, const json_t *hello)
 
 		if (job->state == JOB_EXPECTED)
 			end_job(client, job, job->is_cancelled ? ENGINE_CANCELLED : ENGINE_LOST,
-				"the worker ended while it ran", NULL);
+				WORKER_ENDED, NULL);
 	}
 	log_info("connected to the worker: %u slots, DuckDB %s", client->slots, client->duckdb);
 }

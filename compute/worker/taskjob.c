@@ -15,6 +15,9 @@
 #include "compute/task.h"
 
 #define LOG_DIR "log"
+#define FILE_GONE                                                                                  \
+	"\n\nA file of a table is gone. Put it back from a copy, or move the table's folder away " \
+	"and run the task that writes it again"
 
 /* ---- failures ---- */
 
@@ -47,7 +50,8 @@ int taskjob_fail_status(struct taskjob *job, enum duck_status status, const char
 				    20),
 			job->config->worker_spill_dir);
 	case DUCK_IO:
-		return taskjob_fail(job, "io", "%s", message);
+		return taskjob_fail(job, "io", "%s%s", message,
+				    strstr(message, "No files found") != NULL ? FILE_GONE : "");
 	case DUCK_INTERRUPTED:
 		return taskjob_fail(job, "worker", "the SQL was interrupted");
 	case DUCK_POISONED:
@@ -101,8 +105,15 @@ int taskjob_fail_delta(struct taskjob *job, int error, enum duck_status status, 
 				    table);
 	if (status != DUCK_OK)
 		return taskjob_fail_status(job, status, message);
-	return taskjob_fail(job, delta_reason(error), "table %s: %s%s%s", table, message,
-			    message[0] != '\0' ? ": " : "", err_str(error));
+	if (error == ERR_CORRUPT)
+		return taskjob_fail(
+			job, "io",
+			"table %s: its log is damaged: %s. Nothing was written. Put the "
+			"file back from a copy, or move the table's folder away and run "
+			"the task again: it takes up what its inputs still hold",
+			table, message);
+	return taskjob_fail(job, delta_reason(error), "table %s: %s", table,
+			    message[0] != '\0' ? message : err_str(error));
 }
 
 /* ---- SQL ---- */

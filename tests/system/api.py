@@ -36,7 +36,7 @@ class Api:
             status, reply = None, "no answer"
             with contextlib.suppress(OSError, http.client.HTTPException, ValueError):
                 status, reply = self.call(method, path, body)
-            if status is not None and status != 503 and "the worker ended" not in str(reply):
+            if status is not None and status != 503 and "the worker ended" not in str(reply.get("error")):
                 return status, reply
             need(time.monotonic() < end, f"{method} {path}: {status} {reply}")
             time.sleep(0.02)

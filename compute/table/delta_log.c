@@ -272,6 +272,11 @@ int delta_log_read(const struct delta_log *log, int64_t version, delta_log_visit
 	if (size < 0)
 		return delta_text_fail(error, (int)size, "%s/%s: %s", DELTA_LOG_DIR, name,
 				       err_str((int)size));
+	if (size == 0) {
+		/* What a crash of another writer leaves; to read on would lose rows in silence. */
+		free(text);
+		return delta_text_fail(error, ERR_CORRUPT, "%s is empty", name);
+	}
 	result = delta_log_parse(name, text, (size_t)size, visit, context, error);
 	free(text);
 	return result;

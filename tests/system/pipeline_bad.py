@@ -190,17 +190,17 @@ class Bad:
         with open(newest, "rb") as file:
             whole = file.read()
         with self.unchanged():
-            with open(newest, "r+b") as file:
-                file.truncate(len(whole) // 2)
-            try:
-                for sql in ("SELECT id FROM topic('raw.base')", "SELECT id FROM bronze.base"):
-                    self.fails("damaged", manifest("damaged", sql, "raw.base"), os.path.basename(newest), "bronze.base",
-                               "its log is damaged", "Put the file back")
-                listed = {table["name"]: table for table in self.api.get("/tables")["tables"]}
-                need("error" in listed["bronze.base"], listed)
-            finally:
-                with open(newest, "wb") as file:
-                    file.write(whole)
+            for size in (len(whole) // 2, 0):
+                os.truncate(newest, size)
+                try:
+                    for sql in ("SELECT id FROM topic('raw.base')", "SELECT id FROM bronze.base"):
+                        self.fails("damaged", manifest("damaged", sql, "raw.base"), os.path.basename(newest),
+                                   "bronze.base", "its log is damaged", "Put the file back")
+                    listed = {table["name"]: table for table in self.api.get("/tables")["tables"]}
+                    need("error" in listed["bronze.base"], listed)
+                finally:
+                    with open(newest, "wb") as file:
+                        file.write(whole)
         need(self.succeeds("base")["rows"] == 10, "whole again, it goes on where it was")
         need(len(self.rows()) == 110, "all rows")
 

@@ -70,4 +70,3 @@ NODISCARD int startup_rings_salvage(const struct startup_rings *rings, int log_d
  */
 NODISCARD int startup_rings_open(const struct startup_rings *rings, uint64_t size, uint32_t count,
 				 struct chunk_pool **ret_pools);
-

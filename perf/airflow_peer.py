@@ -53,8 +53,9 @@ class Airflow:
             "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False", "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
             "CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
             "API__HOST": "127.0.0.1", "API__PORT": str(self.port), "API__BASE_URL": self.url,
-            "API__WORKERS": "1", "API_AUTH__JWT_ISSUER": "bench", "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": str(IDLE_SLEEP),
-            "SCHEDULER__ENABLE_HEALTH_CHECK": "False", "LOGGING__LOGGING_LEVEL": "WARNING",
+            "API__WORKERS": "1", "API_AUTH__JWT_ISSUER": "bench",
+            "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": str(IDLE_SLEEP), "SCHEDULER__ENABLE_HEALTH_CHECK": "False",
+            "LOGGING__LOGGING_LEVEL": "WARNING",
         }
         kept = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
         path = f"{os.path.dirname(self.program)}:{os.environ['PATH']}"

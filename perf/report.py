@@ -28,11 +28,12 @@ class Report:
         self.name = name
         self.quick = quick
         self.begin = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
+        self.load = os.getloadavg()[0]
         self.measures = {}
         self.notes = []
 
     def measure(self, name, unit, higher_is_better, goal=None, floor=None):
-        """Goals and floors are ratios to the first peer, or figures when there is no peer."""
+        """Goals and floors are least ratios by peer, or a figure: the least, the most where lower is better."""
         self.measures[name] = {"unit": unit, "higher_is_better": higher_is_better, "goal": goal,
                                "floor": floor, "samples": {}}
 
@@ -70,6 +71,9 @@ class Report:
 
     def misses(self):
         """Floors that do not hold, in words."""
+        for name, one in self.measures.items():
+            if one["floor"] is not None and "millrace" not in one["samples"]:
+                yield f"{name}: not measured"
         for row in self.rows():
             floor = row["floor"]
             if floor is None:
@@ -81,20 +85,28 @@ class Report:
                         yield f"{row['measure']}: {peer} was not measured, floor {least} x"
                     elif ratio < least:
                         yield f"{row['measure']}: {ratio:.2f} x {peer}, floor {least} x"
-            elif (row["median"] < floor) == self.measures[row["measure"]]["higher_is_better"]:
+            elif (row["median"] < floor if self.measures[row["measure"]]["higher_is_better"]
+                  else row["median"] > floor):
                 yield f"{row['measure']}: {row['median']:,.3f} {row['unit']}, floor {floor}"
 
+    def aim(self, row, word):
+        """Goal or floor in words."""
+        if isinstance(row[word], dict):
+            return ", ".join(f"{least} x {peer}" for peer, least in row[word].items())
+        return f"{'>=' if self.measures[row['measure']]['higher_is_better'] else '<='} {row[word]}"
+
     def table(self):
-        lines = [f"{self.name}, {self.begin} UTC{', quick' if self.quick else ''}", machine(), "",
+        lines = [f"{self.name}, {self.begin} UTC{', quick' if self.quick else ''}",
+                 f"{machine()}; load before {self.load:.1f}", "",
                  f"{'measure':34} {'system':10} {'median':>14} {'min':>14} {'max':>14} {'n':>3}  "
-                 f"{'unit':12} ratios, goal and floor"]
+                 f"{'unit':12} ratios, goal, floor"]
         for row in self.rows():
             ratios = ", ".join(f"{value:.2f} x {peer}" for peer, value in row["ratios"].items())
-            aims = "".join(f"; {word} {row[word]}" for word in ("goal", "floor")
+            aims = "".join(f"; {word} {self.aim(row, word)}" for word in ("goal", "floor")
                            if row[word] is not None)
             lines.append(f"{row['measure']:34} {row['system']:10} {row['median']:14,.3f} "
                          f"{row['min']:14,.3f} {row['max']:14,.3f} {row['n']:3}  {row['unit']:12} "
-                         f"{ratios}{aims}")
+                         f"{(ratios + aims).lstrip('; ')}".rstrip())
         return "\n".join([*lines, "", *self.notes])
 
     def plot(self):
@@ -125,6 +137,7 @@ class Report:
         os.makedirs(folder, exist_ok=True)
         base = os.path.join(folder, f"{self.name}-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}")
         content = {"name": self.name, "quick": self.quick, "begin": self.begin, "machine": machine(),
+                   "load": self.load,
                    "measures": self.measures, "notes": self.notes, "rows": list(self.rows())}
         for suffix, text in ((".json", json.dumps(content, indent=1)), (".txt", self.table() + "\n"),
                              (".svg", self.plot())):

@@ -141,7 +141,8 @@ struct delta_written {
  *
  * @return 0; ERR_DUPLICATE a txn is there already: the rows are in the table; -EBUSY conflict with another
  *         writer, reterr names its version: run the whole again; ERR_CONFIG schema or partition columns
- *         do not fit, or rows outside the predicate; ERR_FENCED from may_commit; *ret_status says more when the SQL failed:
+ *         do not fit, or rows outside the predicate; ERR_FENCED from may_commit; *ret_status says
+ *         more when the SQL failed:
  *         then ERR_POISONED, -ECANCELED, -ENOMEM, -ENOSPC, -EIO or ERR_MALFORMED (the SQL's fault)
  */
 NODISCARD int delta_write(struct duck *duck, const struct delta_write *write,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Delta tables from the command line, for tests/system/delta.py: each argument is a JSON object with an "op"; the answer
- * to each is a line of JSON. Not installed.
+ * Delta tables from the command line, for tests/system/delta.py: each argument is a JSON object with
+ * an "op"; the answer to each is a line of JSON. Not installed.
  *
  *   {"op":"write","path":..,"query":..,"mode":"append|overwrite|replace_where|merge","predicate":..,"key":[..],
  *    "partition_by":[..],"merge_schema":bool,"txns":[[app,version]],"before":[..],"retries":n}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Claim: only the newest attempt of a task instance passes its fence, and a newer one waits for a commit
    under way. Shown with a file and a second thread. */
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -76,7 +77,7 @@ static void test_task_fence_waits_for_a_commit_under_way(void **state)
 	assert_int_equal(task_fence_set(path, 5), 0);
 	assert_int_equal(task_fence_hold(path, 5, &lock), 0);
 	assert_int_equal(pthread_create(&thread, NULL, set_newer, NULL), 0);
-	(void)usleep(50000);
+	(void)poll(NULL, 0, 50);
 	assert_false(atomic_load(&is_set));
 	assert_int_equal(close(lock), 0);
 	assert_int_equal(pthread_join(thread, NULL), 0);

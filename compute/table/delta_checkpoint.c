@@ -13,6 +13,7 @@
 
 #define INTERVAL     10                 /* commits, unless the table says otherwise */
 #define TOMB_KEPT_MS INT64_C(604800000) /* a week, as Delta's default */
+#define OBJECT_MIN   ((size_t)1 << 20)
 #define NAME_FORMAT  "%020" PRId64 ".checkpoint.parquet"
 
 /* Sidecars belong to another kind of checkpoint and are refused, where there is one. */
@@ -206,7 +207,22 @@ static const char columns_sql[] =
 	", size BIGINT, modificationTime BIGINT, dataChange BOOLEAN, stats VARCHAR, tags " MAP
 	")'}";
 
-static int make_parquet(const char *lines, const char *parquet, struct duck *duck,
+/* Reading takes twice that much memory for each thread. */
+static size_t longest_line(const char *lines, size_t size)
+{
+	const char *end = lines + size;
+	size_t longest = 0;
+
+	while (lines < end) {
+		const char *stop = memchr(lines, '\n', (size_t)(end - lines));
+
+		longest = MAX(longest, (size_t)((stop != NULL ? stop : end) - lines));
+		lines = stop != NULL ? stop + 1 : end;
+	}
+	return longest;
+}
+
+static int make_parquet(const char *lines, size_t longest, const char *parquet, struct duck *duck,
 			struct delta_error *error)
 {
 	char *sql = NULL;
@@ -220,8 +236,8 @@ static int make_parquet(const char *lines, const char *parquet, struct duck *duc
 	delta_text_literal(out, lines);
 	(void)fprintf(out,
 		      ", format='newline_delimited', hive_partitioning=false, "
-		      "maximum_object_size=%d, columns=%s)) TO ",
-		      (int)(DELTA_COMMIT_MAX / 4), columns_sql);
+		      "maximum_object_size=%zu, columns=%s)) TO ",
+		      MAX(longest, OBJECT_MIN) + 1, columns_sql);
 	delta_text_literal(out, parquet);
 	(void)fputs(" (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false)", out);
 	failed = delta_text_end(out, &sql);
@@ -296,7 +312,8 @@ static int write_state(const char *path, int log_fd, const struct delta_snapshot
 	if (failed == 0)
 		failed = delta_disk_store(log_fd, names.lines, lines, size);
 	if (failed == 0)
-		failed = make_parquet(lines_path, parquet_path, duck, error);
+		failed = make_parquet(lines_path, longest_line(lines, size), parquet_path, duck,
+				      error);
 	if (failed == 0)
 		failed = finish(log_fd, &names, snapshot->version, count);
 	(void)unlinkat(log_fd, names.lines, 0);

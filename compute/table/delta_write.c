@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/log.h"
 
 #include "compute/table/delta_job.h"
 
@@ -244,6 +245,18 @@ static int write_data(struct delta_job *job)
 	return 0;
 }
 
+/* The table is whole without its checkpoint: the next one that is due tries again. */
+static void checkpoint(const struct delta_job *job, int64_t version)
+{
+	char why[512] = "";
+	struct delta_error error = { why, sizeof(why) };
+	int failed = delta_checkpoint_write(job->write->path, version, job->duck, &error);
+
+	if (failed != 0)
+		log_warn("%s: version %" PRId64 " has no checkpoint: %s", job->write->path, version,
+			 why[0] != '\0' ? why : err_str(failed));
+}
+
 static int commit(struct delta_job *job, struct delta_written *written)
 {
 	CLEANUP(json_decrefp) json_t *actions = json_array();
@@ -254,18 +267,14 @@ static int commit(struct delta_job *job, struct delta_written *written)
 		.read_version = job->snapshot != NULL ? job->snapshot->version : -1,
 		.is_blind = job->write->mode == DELTA_APPEND,
 	};
-	char why[256] = "";
-	struct delta_error ignored = { why, sizeof(why) };
 	int failed = make_actions(job, actions);
 
 	if (failed == 0)
 		failed = delta_commit_run(&commit, &written->version, &written->attempts,
 					  &job->error);
 	job->is_committed = written->version >= 0;
-	/* The table is whole without its checkpoint: the next one that is due tries again. */
 	if (failed == 0 && delta_checkpoint_is_due(job->snapshot, written->version))
-		(void)!delta_checkpoint_write(job->write->path, written->version, job->duck,
-					      &ignored);
+		checkpoint(job, written->version);
 	return failed;
 }
 

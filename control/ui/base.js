@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What all views share: elements, numbers and times, and the way to the API. */
 "use strict";
-const ROWS_MAX = 200;
+const ROWS_MAX = 200, NOTICE_MS = 6000;
 const byId = id => document.getElementById(id);
 let token = sessionStorage.getItem("token") || "";
 let clockAhead = 0; /* ms that the box's clock is ahead of ours, when it is by more than the Date header's grain */
@@ -201,8 +201,11 @@ function hashOf(names, query) {
 
 /* ---- actions ---- */
 
-/* What became of an action, told above the view until the next one or another place. */
+/* What became of an action: a refusal is told until the next action or another place. Nothing moves for it. */
 function notice(text, isGood) {
+	clearTimeout(notice.timer);
+	if (isGood)
+		notice.timer = setTimeout(notice, NOTICE_MS, "");
 	byId("notice").hidden = !text;
 	byId("notice").className = isGood ? "notice fine" : "notice";
 	say(byId("notice"), text || "");

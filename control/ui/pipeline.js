@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One pipeline: the grid of its runs by task, the graph, its files, one run, one attempt and its log. */
 "use strict";
-const RUNS_SHOWN = 25, LOG_LINES_MAX = 5000, TRIES_SHOWN = 20;
+const RUNS_SHOWN = 25, LOG_LINES_MAX = 5000, TRIES_SHOWN = 20, LOG_DRAW_MS = 150;
 
 /* ---- grid ---- */
 
@@ -109,7 +109,7 @@ function doneText(result) {
 function wordsAbout(task) {
 	if (task.state === "success")
 		return doneText(task.result);
-	return (isOver(task.state) ? task.message : task.why || task.message) || "";
+	return (isOver(task.state) ? task.message || task.why : task.why || task.message) || "";
 }
 
 /* Of a sensor between its looks the API has the last look's times only. */
@@ -141,7 +141,7 @@ function showRun(dag, run, selected) {
 
 /* ---- one attempt and its log ---- */
 
-const log = { key: null, stop: null, offset: 0, hasEnded: false };
+const log = { key: null, stop: null, offset: 0, hasEnded: false, lines: [], drawing: 0 };
 
 function logLine(line) {
 	let said;
@@ -155,9 +155,16 @@ function logLine(line) {
 		element("span", { class: "soft", title: said.timestamp || "" }, time), element("span", {}, String(said.event ?? line)));
 }
 
+/* A long log comes in many pieces: they are drawn a few times a second. */
 function addLog(text) {
+	log.lines = log.lines.concat(text.split("\n").filter(line => line)).slice(-LOG_LINES_MAX);
+	log.drawing = log.drawing || setTimeout(drawLog, LOG_DRAW_MS);
+}
+
+function drawLog() {
 	const where = byId("log"), isAtEnd = where.scrollHeight - where.scrollTop - where.clientHeight < 30;
-	where.append(...text.split("\n").filter(line => line).slice(-LOG_LINES_MAX).map(logLine));
+	log.drawing = 0;
+	where.append(...log.lines.splice(0).map(logLine));
 	while (where.children.length > LOG_LINES_MAX)
 		where.firstChild.remove();
 	if (isAtEnd)
@@ -193,7 +200,8 @@ async function follow(path, number, signal) {
 function unfollow() {
 	if (log.stop)
 		log.stop.abort();
-	Object.assign(log, { key: null, stop: null, offset: 0, hasEnded: false });
+	clearTimeout(log.drawing);
+	Object.assign(log, { key: null, stop: null, offset: 0, hasEnded: false, lines: [], drawing: 0 });
 	byId("log").replaceChildren();
 	say(byId("log-note"), "");
 }

@@ -123,14 +123,16 @@ class Browser:
         self.wait(f"{self.text_of(selector)}.includes({json.dumps(text)})", f"{text!r} in {selector}", seconds)
 
     def click(self, selector):
-        """A real click in the middle of the element."""
+        """A real click in the middle of the element, once it stands still and nothing is before it."""
         where = self.wait(f"""(() => {{
             const found = document.querySelector({json.dumps(selector)});
             if (!found || !found.getClientRects().length)
                 return null;
             found.scrollIntoView({{ block: "center", inline: "center" }});
-            const box = found.getBoundingClientRect();
-            return [box.x + box.width / 2, box.y + box.height / 2];
+            const box = found.getBoundingClientRect(), x = box.x + box.width / 2, y = box.y + box.height / 2;
+            const hasMoved = found.lastSeenAt !== `${{x}} ${{y}}`;
+            found.lastSeenAt = `${{x}} ${{y}}`;
+            return hasMoved || !found.contains(document.elementFromPoint(x, y)) ? null : [x, y];
         }})()""", f"{selector} can be clicked")
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=where[0], y=where[1], button="left", clickCount=1)

@@ -4,6 +4,7 @@ they say. The box asks for a token; names and texts with markup in them must arr
 reports fails the check it happened in."""
 
 import json
+import os
 import sys
 import urllib.parse
 import urllib.request
@@ -17,7 +18,7 @@ MARKUP = "<img src=x onerror=\"document.title='owned'\">"
 
 FLOW = """
 dag: flow
-description: "numbers to a table %s"
+description: "numbers to a table @MARKUP@"
 schedule: null
 tags: [demo]
 tasks:
@@ -25,9 +26,9 @@ tasks:
   fails: {after: [table], command: "echo about to fail; exit 3", retries: 1, retry_delay: 100ms}
   behind: {after: [fails], command: "true"}
   waits: {sensor: {file: /no/such/file}, poke_interval: 100ms, timeout: 10m}
-  talks: {command: "echo 'said %s'; sleep 2; echo and that was it"}
+  talks: {command: "echo 'said <b>first</b>'; while ! [ -e @GO@ ]; do sleep 0.05; done; echo and that was it"}
   last: {after: [talks, waits], command: "true"}
-""" % (MARKUP.replace('"', '\\"'), "<b>first</b>")
+""".replace("@MARKUP@", MARKUP.replace('"', '\\"'))
 SQL = "SELECT i AS number, 'n' || i AS name FROM range(3) t(i)"
 OTHER = "dag: other\nschedule: \"0 6 * * *\"\nstart: 2026-01-01\ntasks: {a: {command: \"true\"}}\n"
 
@@ -37,6 +38,7 @@ class Page:
         self.box = box
         self.browser = browser
         self.run_id = None
+        self.go = os.path.join(box.data, "go")
 
     # ---- helpers ----
 
@@ -77,7 +79,7 @@ class Page:
 
     def prepare(self):
         wait_until(lambda: self.call("GET", "/scheduler")["worker"]["connected"], 30, "the worker is there")
-        for files in ({"pipeline.yaml": FLOW, "sql/table.sql": SQL}, {"pipeline.yaml": OTHER}):
+        for files in ({"pipeline.yaml": FLOW.replace("@GO@", self.go), "sql/table.sql": SQL}, {"pipeline.yaml": OTHER}):
             self.call("POST", "/dags", {"files": files, "folder": "/pipelines/test"})
 
     # ---- checks ----
@@ -128,6 +130,9 @@ class Page:
         """Of the task that still talks: what comes later appears without a reload."""
         self.browser.open(f"http://127.0.0.1:{self.box.http}/#/pipelines/flow?task=talks")
         self.browser.wait_text("#log", "said <b>first</b>")
+        need("and that was it" not in self.browser.text("#log"), "it still talks")
+        with open(self.go, "w", encoding="ascii"):
+            pass
         self.browser.wait_text("#log", "and that was it")
         need(self.browser.run("document.querySelectorAll('#log .log-line').length") == 2, self.browser.text("#log"))
         need(not self.browser.run("document.querySelectorAll('#log b').length"), "text, not markup")
@@ -145,9 +150,8 @@ class Page:
         self.browser.wait_text("#attempt-words", "exit code 3")
         need(f"run={self.run_id}" in self.hash() and "task=fails" in self.hash(), self.hash())
         self.browser.wait_text("#log", "about to fail")
-        panel = self.browser.text("#run-tasks")
-        need("wrote 3 rows" in panel and "try 2 of 2" in panel and "waits for waits" in panel, panel)
-        need("/no/such/file is not there yet" in panel, panel)
+        for text in ("wrote 3 rows", "try 2 of 2", "waits for waits", "/no/such/file is not there yet"):
+            self.browser.wait_text("#run-tasks", text)
         self.browser.click("#tries a:first-child")
         self.browser.wait("document.querySelector('#tries a')?.getAttribute('aria-current') === 'true'", "try 1 is shown")
         need("try=1" in self.hash(), self.hash())

@@ -59,11 +59,6 @@ def moment(text):
     return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
-def task_seconds(run, name):
-    task = next(task for task in run["tasks"] if task["task_id"] == name)
-    return moment(task["end_date"]) - moment(task["start_date"])
-
-
 def cpu_seconds(pid):
     """User and system time of a process so far."""
     with open(f"/proc/{pid}/stat", encoding="ascii") as file:

@@ -21,6 +21,11 @@ def machine():
     return f"{os.cpu_count()} x {model}, {memory} GiB, Linux {platform.release()}"
 
 
+def shown(value):
+    """Three digits that count, and no exponent."""
+    return f"{float(f'{value:.3g}'):,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
 class Report:
     """Samples by measure and system; higher or lower may be better."""
 
@@ -115,7 +120,8 @@ class Report:
         for name, one in self.measured():
             most = max(max(samples) for samples in one["samples"].values()) or 1
             panels.append(f'<text x="10" y="{top + 14}" class="h">{escape(name)} '
-                          f'({escape(one["unit"])})</text>')
+                          f'({escape(one["unit"])}, {"more" if one["higher_is_better"] else "less"} is '
+                          'better)</text>')
             for index, (system, samples) in enumerate(one["samples"].items()):
                 y = top + 24 + index * 24
                 median = statistics.median(samples)
@@ -125,7 +131,7 @@ class Report:
                     f'<rect x="110" y="{y}" width="{width:.1f}" height="16" '
                     f'fill="{COLORS[index % len(COLORS)]}"/>'
                     f'<line x1="{110 + low:.1f}" x2="{110 + high:.1f}" y1="{y + 8}" y2="{y + 8}" '
-                    f'stroke="#000"/><text x="{118 + high:.1f}" y="{y + 13}">{median:,.3g}</text>')
+                    f'stroke="#000"/><text x="{118 + high:.1f}" y="{y + 13}">{shown(median)}</text>')
             top += 40 + 24 * len(one["samples"])
         return (f'<svg xmlns="http://www.w3.org/2000/svg" width="640" height="{top}" '
                 'font-family="sans-serif" font-size="12"><style>.h{font-weight:bold}</style>'

@@ -165,8 +165,10 @@ static inline int deltabox_count_one(void *context, const struct delta_disk_entr
 	return 1;
 }
 
-/** Data files below the table. */
+/** Data files below the table; 0: there is no folder. */
 static inline int64_t deltabox_count(const struct deltabox *box)
 {
-	return delta_disk_walk(box->path, deltabox_count_one, NULL);
+	int64_t count = delta_disk_walk(box->path, deltabox_count_one, NULL);
+
+	return MAX(count, 0);
 }

@@ -10,13 +10,10 @@ import sqlite3
 import tempfile
 import threading
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 
+from api import Api
 from box import Box, Checks, kcat, need, ok, wait_until
 
-OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 PASSWORD = "correct-horse-battery"
 
 
@@ -50,9 +47,9 @@ class Server(http.server.BaseHTTPRequestHandler):
         pass
 
 
-class Pipelines:
+class Pipelines(Api):
     def __init__(self, box):
-        self.box = box
+        super().__init__(box)
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server)
         self.server.daemon_threads = True
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
@@ -63,62 +60,6 @@ class Pipelines:
     def close(self):
         self.server.shutdown()
         shutil.rmtree(self.files, ignore_errors=True)
-
-    # ---- the API ----
-
-    def call(self, method, path, body=None):
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.box.http}/api/v1{path}", method=method,
-            data=None if body is None else json.dumps(body).encode())
-        try:
-            with OPENER.open(request, timeout=90) as reply:
-                return reply.status, json.loads(reply.read())
-        except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read())
-
-    def get(self, path):
-        status, reply = self.call("GET", path)
-        need(status == 200, f"GET {path}: {status} {reply}")
-        return reply
-
-    def apply(self, manifest, folder="/pipelines/test", **more):
-        status, reply = self.call("POST", "/dags", {"files": {"pipeline.yaml": manifest, **more},
-                                                    "folder": folder})
-        need(status == 200, f"{status}: {reply}")
-        return reply
-
-    def trigger(self, dag, **body):
-        status, reply = self.call("POST", f"/dags/{dag}/runs", body)
-        need(status == 200, f"{status}: {reply}")
-        return reply["dag_run_id"]
-
-    def path(self, dag, run):
-        return f"/dags/{dag}/runs/{urllib.parse.quote(run, safe='')}"
-
-    def wait(self, dag, run, seconds=30, states=("queued", "running")):
-        end = time.monotonic() + seconds
-        reply = self.get(self.path(dag, run))
-        while reply["state"] in states:
-            need(time.monotonic() < end, f"still {reply['state']} after {seconds} s: {reply}")
-            reply = self.get(f"{self.path(dag, run)}?wait=5&state={reply['state']}")
-        reply["by"] = {task["task_id"]: task for task in reply["tasks"]}
-        return reply
-
-    def run(self, dag, **body):
-        return self.wait(dag, self.trigger(dag, **body))
-
-    def wait_task(self, dag, run, task, state, seconds=20):
-        def look():
-            tasks = self.get(self.path(dag, run))["tasks"]
-            return next(t for t in tasks if t["task_id"] == task)["state"] == state
-        wait_until(look, seconds, f"{task} is {state}")
-
-    def log(self, dag, run, task, number=1):
-        text = self.get(f"{self.path(dag, run)}/tasks/{task}/logs?try={number}")["content"]
-        return [json.loads(line) for line in text.splitlines()]
-
-    def events(self, *arguments):
-        return [line["event"] for line in self.log(*arguments)]
 
     # ---- checks ----
 
@@ -463,6 +404,10 @@ tasks:
         need(self.get("/tables/silver.f")["schema"][0]["name"] == "id", "schema")
         status, reply = self.call("POST", "/sql", {"sql": "SELECT count(*) AS n FROM bronze.f"})
         need(status == 200 and reply["data"] == [["120"]], reply)
+        for sql in ("COPY (SELECT 1) TO 'x.csv'", "EXPLAIN ANALYZE COPY (SELECT 1) TO 'x.csv'",
+                    "SELECT 1; COPY (SELECT 1) TO 'x.csv'"):
+            status, reply = self.call("POST", "/sql", {"sql": sql})
+            need(status == 400 and "only reads" in reply["error"], f"{sql}: {status} {reply}")
         status, reply = self.call("POST", "/sql", {"sql": "SELECT nothing"})
         need(status == 400 and "nothing" in reply["error"], reply)
         self.worker_is_killed()

@@ -181,7 +181,7 @@ static void seal(struct orchestrate *o)
 
 		if (action->turn != 0)
 			break;
-		action->turn = MAX(turn, UINT64_C(1));
+		action->turn = turn;
 	}
 }
 

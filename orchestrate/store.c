@@ -547,6 +547,8 @@ int store_open(const char *path, struct store **ret_store, char *reterr, size_t 
 
 	if (store == NULL)
 		return -ENOMEM;
+	/* Nothing is waited for yet: what comes before the first change is durable at once. */
+	store->turn = store->durable = 1;
 	store->last = &store->first;
 	store->open_last = &store->open_first;
 	(void)pthread_mutex_init(&store->lock, NULL);

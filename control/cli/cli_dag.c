@@ -176,26 +176,30 @@ static int change_run(struct cli *cli, const char *verb, const char *done)
 {
 	json_t *body = json_object(), *reply = NULL;
 	const char *task = cli->argument_count == 4 ? cli->arguments[3] : NULL;
-	char path[2048], rest[32];
+	char path[2048], rest[32], run[512];
 	int status;
 
 	if (cli->argument_count < 3 || cli->argument_count > 4) {
 		json_decref(body);
 		return CLI_USAGE;
 	}
+	status = cli_dagview_resolve(cli, cli->arguments[1], cli->arguments[2], run, sizeof(run));
+	if (status != CLI_OK) {
+		json_decref(body);
+		return status;
+	}
 	if (task != NULL)
 		(void)json_object_set_new(body, "task_id", json_string(task));
 	(void)snprintf(rest, sizeof(rest), "/%s", verb);
-	status = cli_call(
-		cli, "POST",
-		cli_dag_path(path, sizeof(path), cli->arguments[1], cli->arguments[2], rest), body,
-		&reply);
+	status = cli_call(cli, "POST",
+			  cli_dag_path(path, sizeof(path), cli->arguments[1], run, rest), body,
+			  &reply);
 	json_decref(body);
 	if (status == CLI_OK && json_is_integer(json_object_get(reply, "cleared")))
 		(void)printf("%lld task instances are cleared\n",
 			     (long long)cli_integer(reply, "cleared"));
 	else if (status == CLI_OK)
-		(void)printf("%s %s\n", cli->arguments[2], done);
+		(void)printf("%s %s\n", run, done);
 	json_decref(reply);
 	return status;
 }

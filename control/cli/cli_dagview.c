@@ -206,8 +206,7 @@ static int logs(struct cli *cli, const char *dag, const char *run, const char *t
 	return CLI_OK;
 }
 
-/** `last` stands for the newest run. @return CLI_OK with ret [size]; else it was told */
-static int resolve_run(struct cli *cli, const char *dag, const char *name, char *ret, size_t size)
+int cli_dagview_resolve(struct cli *cli, const char *dag, const char *name, char *ret, size_t size)
 {
 	json_t *reply = NULL;
 	const json_t *newest;
@@ -237,7 +236,7 @@ static int show_in_run(struct cli *cli, const char *verb)
 {
 	const char *dag = cli->arguments[1];
 	char run[512], path[4096], rest[1024], task[768];
-	int status = resolve_run(cli, dag, cli->arguments[2], run, sizeof(run));
+	int status = cli_dagview_resolve(cli, dag, cli->arguments[2], run, sizeof(run));
 
 	if (status != CLI_OK)
 		return status;

@@ -62,6 +62,15 @@ static void wait_durable(uint64_t turn)
 	}
 }
 
+static void test_store_turn_before_the_first_change_is_durable(void **state)
+{
+	uint64_t turn = store_seal(store);
+
+	(void)state;
+	assert_int_not_equal(turn, 0); /* 0 is no turn: who waits for it waits for ever */
+	assert_true(store_durable(store) >= turn);
+}
+
 static void reopen(void)
 {
 	wait_durable(store_seal(store));
@@ -305,6 +314,8 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(test_store_lists_unfinished_and_newest, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(test_store_turn_before_the_first_change_is_durable,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(test_store_seals_only_changes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_store_waits_for_a_disk_that_refuses, setup,
 						teardown),

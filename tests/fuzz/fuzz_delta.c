@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Claimed: any bytes as a commit of a Delta log add up to a state or are refused with a reason; a path that is taken stays below
- * the table or is absolute; a schema that is taken is SQL.
+ * Claimed: any bytes as a commit of a Delta log add up to a state or are refused with a reason; a path
+ * that is taken stays below the table or is absolute; a schema that is taken is SQL.
  * Input: the text of a commit.
  */
 #include <stdlib.h>

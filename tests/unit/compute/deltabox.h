@@ -16,9 +16,12 @@
 #include "temp_dir.h"
 
 #define DELTABOX_PROTOCOL "{\"protocol\":{\"minReaderVersion\":1,\"minWriterVersion\":2}}\n"
-#define DELTABOX_METADATA                                                                                                             \
-	"{\"metaData\":{\"id\":\"x\",\"format\":{\"provider\":\"parquet\",\"options\":{}},\"partitionColumns\":[],"                   \
-	"\"configuration\":{},\"schemaString\":\"{\\\"type\\\":\\\"struct\\\",\\\"fields\\\":[{\\\"name\\\":\\\"id\\\",\\\"type\\\":" \
+#define DELTABOX_METADATA                                                                          \
+	"{\"metaData\":{\"id\":\"x\",\"format\":{\"provider\":\"parquet\",\"options\":{}},"        \
+	"\"partitionColumns\":[],"                                                                 \
+	"\"configuration\":{},"                                                                    \
+	"\"schemaString\":\"{\\\"type\\\":\\\"struct\\\",\\\"fields\\\":["                         \
+	"{\\\"name\\\":\\\"id\\\",\\\"type\\\":"                                                   \
 	"\\\"long\\\",\\\"nullable\\\":true,\\\"metadata\\\":{}}]}\"}}\n"
 
 struct deltabox {

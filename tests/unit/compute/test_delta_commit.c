@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Claim: two writers never take one version; what another committed meanwhile stops a write, by its name, exactly when it
-   matters to it; may_commit() is asked once, right before, and obeyed. Shown by commits put in between by the hook. */
+/* Claim: two writers never take one version; what another committed meanwhile stops a write,
+   by its name, exactly when it matters to it; may_commit() is asked once, right before, and
+   obeyed. Shown by commits put in between by the hook. */
 #include <errno.h>
 
 #include "deltabox.h"
@@ -30,70 +31,62 @@ static int write_while(struct deltabox *box, struct delta_write write, const cha
 	return deltabox_write(box, write);
 }
 
-#define OTHER_ADD(change)                                                                                \
-	"{\"add\":{\"path\":\"other.parquet\",\"partitionValues\":{},\"size\":1,\"modificationTime\":1," \
-	"\"dataChange\":" change "}}\n"
+#define OTHER_ADD(change)                                                                          \
+	"{\"add\":{\"path\":\"other.parquet\",\"partitionValues\":{},\"size\":1,"                  \
+	"\"modificationTime\":1,\"dataChange\":" change "}}\n"
 #define OTHER_REMOVE "{\"remove\":{\"path\":\"other.parquet\",\"dataChange\":true}}\n"
+
+static const char *const key[] = { "id" };
+static struct delta_txn txn = { "app", 100 };
+static int64_t before = -1;
+static const struct {
+	struct delta_write write;
+	const char *lines;
+	int error;
+	const char *name;
+} cases[] = {
+	{ { .query = "SELECT 1 AS id" }, OTHER_ADD("true"), 0, "" },
+	{ { .query = "SELECT 1 AS id" }, OTHER_REMOVE, 0, "" },
+	{ { .query = "SELECT 1 AS id" }, DELTABOX_PROTOCOL, -EBUSY, "ProtocolChanged" },
+	{ { .query = "SELECT 1 AS id" }, DELTABOX_METADATA, -EBUSY, "MetadataChanged" },
+	{ { .query = "SELECT 1 AS id", .mode = DELTA_OVERWRITE },
+	  OTHER_ADD("true"),
+	  -EBUSY,
+	  "ConcurrentAppend" },
+	{ { .query = "SELECT 1 AS id", .mode = DELTA_OVERWRITE }, OTHER_ADD("false"), 0, "" },
+	{ { .query = "SELECT 1 AS id", .mode = DELTA_OVERWRITE },
+	  OTHER_REMOVE,
+	  -EBUSY,
+	  "ConcurrentDeleteRead" },
+	{ { .query = "SELECT 99 AS id", .mode = DELTA_MERGE, .key = key, .key_count = 1 },
+	  OTHER_ADD("true"),
+	  -EBUSY,
+	  "ConcurrentAppend" },
+	{ { .query = "SELECT 98 AS id", .mode = DELTA_REPLACE_WHERE, .predicate = "id = 98" },
+	  OTHER_ADD("true"),
+	  -EBUSY,
+	  "ConcurrentAppend" },
+	{ { .query = "SELECT 1 AS id", .txns = &txn, .txn_count = 1 },
+	  "{\"txn\":{\"appId\":\"app\",\"version\":99}}\n",
+	  -EBUSY,
+	  "ConcurrentTransaction" },
+	{ { .query = "SELECT 1 AS id", .txns = &txn, .txn_count = 1 },
+	  "{\"txn\":{\"appId\":\"app\",\"version\":100}}\n",
+	  ERR_DUPLICATE,
+	  "ConcurrentTransaction" },
+	{ { .query = "SELECT 1 AS id", .txns = &txn, .txn_count = 1, .txns_before = &before },
+	  "{\"txn\":{\"appId\":\"app\",\"version\":7}}\n",
+	  ERR_DUPLICATE,
+	  "ConcurrentTransaction" },
+	{ { .query = "SELECT 1 AS id", .txns = &txn, .txn_count = 1 },
+	  "{\"txn\":{\"appId\":\"else\",\"version\":100}}\n",
+	  0,
+	  "" },
+	{ { .query = "SELECT 1 AS id" }, "{\"commitInfo\":{", ERR_CORRUPT, "json:1" },
+};
 
 static void test_conflicts_have_names(void **state)
 {
-	static const char *const key[] = { "id" };
-	static struct delta_txn txn = { "app", 100 };
-	static int64_t before = -1;
-	static const struct {
-		struct delta_write write;
-		const char *lines;
-		int error;
-		const char *name;
-	} cases[] = {
-		{ { .query = "SELECT 1 AS id" }, OTHER_ADD("true"), 0, "" },
-		{ { .query = "SELECT 1 AS id" }, OTHER_REMOVE, 0, "" },
-		{ { .query = "SELECT 1 AS id" }, DELTABOX_PROTOCOL, -EBUSY, "ProtocolChanged" },
-		{ { .query = "SELECT 1 AS id" }, DELTABOX_METADATA, -EBUSY, "MetadataChanged" },
-		{ { .query = "SELECT 1 AS id", .mode = DELTA_OVERWRITE },
-		  OTHER_ADD("true"),
-		  -EBUSY,
-		  "ConcurrentAppend" },
-		{ { .query = "SELECT 1 AS id", .mode = DELTA_OVERWRITE },
-		  OTHER_ADD("false"),
-		  0,
-		  "" },
-		{ { .query = "SELECT 1 AS id", .mode = DELTA_OVERWRITE },
-		  OTHER_REMOVE,
-		  -EBUSY,
-		  "ConcurrentDeleteRead" },
-		{ { .query = "SELECT 99 AS id", .mode = DELTA_MERGE, .key = key, .key_count = 1 },
-		  OTHER_ADD("true"),
-		  -EBUSY,
-		  "ConcurrentAppend" },
-		{ { .query = "SELECT 98 AS id",
-		    .mode = DELTA_REPLACE_WHERE,
-		    .predicate = "id = 98" },
-		  OTHER_ADD("true"),
-		  -EBUSY,
-		  "ConcurrentAppend" },
-		{ { .query = "SELECT 1 AS id", .txns = &txn, .txn_count = 1 },
-		  "{\"txn\":{\"appId\":\"app\",\"version\":99}}\n",
-		  -EBUSY,
-		  "ConcurrentTransaction" },
-		{ { .query = "SELECT 1 AS id", .txns = &txn, .txn_count = 1 },
-		  "{\"txn\":{\"appId\":\"app\",\"version\":100}}\n",
-		  ERR_DUPLICATE,
-		  "ConcurrentTransaction" },
-		{ { .query = "SELECT 1 AS id",
-		    .txns = &txn,
-		    .txn_count = 1,
-		    .txns_before = &before },
-		  "{\"txn\":{\"appId\":\"app\",\"version\":7}}\n",
-		  ERR_DUPLICATE,
-		  "ConcurrentTransaction" },
-		{ { .query = "SELECT 1 AS id", .txns = &txn, .txn_count = 1 },
-		  "{\"txn\":{\"appId\":\"else\",\"version\":100}}\n",
-		  0,
-		  "" },
-		{ { .query = "SELECT 1 AS id" }, "{\"commitInfo\":{", ERR_CORRUPT, "json:1" },
-	};
-
 	for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
 		struct deltabox *box = *state;
 		int64_t files;

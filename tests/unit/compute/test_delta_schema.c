@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Claim: each SQL type that DuckDB names has its Delta type and comes back as SQL; what cannot be stored, and rows that do
-   not fit a table, are refused with the column's name. Shown by tables of types. */
+/* Claim: each SQL type that DuckDB names has its Delta type and comes back as SQL; what cannot
+   be stored, and rows that do not fit a table, are refused with the column's name. Shown by
+   tables of types. */
 #include "deltabox.h"
 
 static char message[512];
@@ -51,7 +52,8 @@ static void test_types_go_both_ways(void **state)
 		  "{\"type\":\"map\",\"keyType\":\"string\",\"valueType\":\"double\",\"valueContainsNull\":true}",
 		  "MAP(VARCHAR, DOUBLE)" },
 		{ "STRUCT(a INTEGER, \"b c\"\"d\" VARCHAR[])",
-		  "{\"type\":\"struct\",\"fields\":[{\"name\":\"a\",\"type\":\"integer\",\"nullable\":true,\"metadata\":"
+		  "{\"type\":\"struct\",\"fields\":["
+		  "{\"name\":\"a\",\"type\":\"integer\",\"nullable\":true,\"metadata\":"
 		  "{}},{\"name\":\"b c\\\"d\",\"type\":{\"type\":\"array\",\"elementType\":\"string\",\"containsNull\":"
 		  "true},\"nullable\":true,\"metadata\":{}}]}",
 		  "STRUCT(\"a\" INTEGER, \"b c\"\"d\" VARCHAR[])" },
@@ -101,7 +103,8 @@ static void test_schemas_of_others_are_checked(void **state)
 		{ "{\"type\":\"struct\"}", ERR_CORRUPT, "schema" },
 		{ "{\"type\":\"struct\",\"fields\":[{\"type\":\"long\"}]}", ERR_CORRUPT,
 		  "no name" },
-		{ "{\"type\":\"struct\",\"fields\":[{\"name\":\"a\",\"type\":\"long\"},{\"name\":\"A\",\"type\":\"long\"}]}",
+		{ "{\"type\":\"struct\",\"fields\":["
+		  "{\"name\":\"a\",\"type\":\"long\"},{\"name\":\"A\",\"type\":\"long\"}]}",
 		  ERR_CORRUPT, "A" },
 		{ "{\"type\":\"struct\",\"fields\":[{\"name\":\"v\",\"type\":\"variant\"}]}",
 		  ERR_UNSUPPORTED, "variant" },

@@ -204,6 +204,49 @@ class Bad:
         need(self.succeeds("base")["rows"] == 10, "whole again, it goes on where it was")
         need(len(self.rows()) == 110, "all rows")
 
+    def log_with_holes(self):
+        """A checkpoint that is damaged and a commit that is gone are told; a wrong hint costs nothing."""
+        table, log = "bronze.often", f"{self.folder('bronze.often')}/_delta_log"
+        self.topic("raw.often")
+        sql = "SELECT id FROM topic('raw.often')"
+        self.api.apply(manifest("often", sql, "raw.often", writes=table), folder="/pipelines/often")
+        for number in range(13):
+            self.produce("raw.often", records(number, 1))
+            self.succeeds("often")
+        self.produce("raw.often", records(13, 1))
+        with open(f"{log}/_last_checkpoint", "w", encoding="ascii") as file:
+            file.write("{nonsense")
+        with self.unchanged(table):
+            for name in (f"{10:020}.checkpoint.parquet", f"{11:020}.json"):
+                os.rename(f"{log}/{name}", f"{log}/{name}.away")
+                if "checkpoint" in name:
+                    shutil.copy(f"{log}/{name}.away", f"{log}/{name}")
+                    os.truncate(f"{log}/{name}", 1000)
+                    os.chmod(f"{log}/{name}", 0o644)
+                try:
+                    self.fails("often", None, name, "its log is damaged")
+                finally:
+                    os.rename(f"{log}/{name}.away", f"{log}/{name}")
+        need(self.succeeds("often")["rows"] == 1 and len(self.rows(table)) == 14, "whole again")
+
+    def replaced(self):
+        """Another topic of the same name is read from its start; a table that was taken away is made anew."""
+        self.fails("nothing", manifest("nothing", "SELECT id FROM topic('raw.nothing')", "raw.nothing",
+                                       writes="bronze.nothing"), "there is no topic raw.nothing")
+        text = manifest("other", "SELECT id FROM bronze.often", writes="silver.often", reads={"bronze.often": "new"})
+        need(self.succeeds("other", text)["rows"] == 14, "silver")
+        ok(self.box.cli("topic", "delete", "raw.often"))
+        self.topic("raw.often")
+        self.produce("raw.often", records(500, 3))
+        need(self.succeeds("often")["rows"] == 3 and len(self.rows("bronze.often")) == 17, "of the new topic")
+        os.rename(self.folder("bronze.often"), f"{self.folder('bronze.often')}_away")
+        need(self.succeeds("often")["rows"] == 3 and len(self.rows("bronze.often")) == 3, "what the topic holds")
+        self.succeeds("over", manifest("over", "SELECT 7::BIGINT AS id", writes="bronze.often", mode="overwrite"))
+        self.succeeds("other")
+        self.succeeds("over", manifest("over", "SELECT 8::BIGINT AS id", writes="bronze.often", mode="overwrite"))
+        with self.unchanged("silver.often"):
+            self.fails("other", None, "bronze.often was not only added to", "changed")
+
     def data_file_missing(self):
         path = glob.glob(f"{self.folder()}/*.parquet")[0]
         with self.unchanged():
@@ -375,13 +418,14 @@ class Bad:
 
 def main():
     checks = Checks()
-    settings = {"worker.memory": 64 << 20, "worker.memory.hard": 1 << 30, "log.segment.bytes": 1 << 20,
+    settings = {"worker.memory": 128 << 20, "worker.memory.hard": 1 << 30, "log.segment.bytes": 1 << 20,
                 "log.retention.check.interval.ms": 200}
     begin = time.monotonic()
     with Box(settings=settings) as box:
         bad = Bad(box)
         for check in (bad.base_table, bad.sql_that_fails, bad.sql_that_never_ends, bad.sql_that_eats_memory,
-                      bad.commit_truncated, bad.data_file_missing, bad.another_writer, bad.schema_changed,
+                      bad.commit_truncated, bad.log_with_holes, bad.replaced, bad.data_file_missing,
+                      bad.another_writer, bad.schema_changed,
                       bad.retention_overtook, bad.disk_full, bad.bad_records, bad.two_manifests_one_name,
                       bad.worker_that_cannot_stay, bad.end):
             checks.run(check.__name__, check)

@@ -72,10 +72,11 @@ int64_t delta_txn(const struct delta_snapshot *snapshot, const char *app_id);
 
 /**
  * SQL of a SELECT that reads the snapshot, all columns in the schema's order, with partition values, and
- * nulls for columns that older files lack. Caller frees with free(); NULL: out of memory.
+ * nulls for columns that older files lack. Caller frees with free(); NULL: out of memory, or
+ * the commits after `after` are not there any more.
  *
  * @param after  read only files that commits after this version added with dataChange (and not removed
- *               since); -1: all. A file that was removed in that span by something other than compaction
+ *               since, but by compaction); -1: all. A file that was removed in that span by something other than compaction
  *               makes the span unreadable: see delta_is_append_only_since()
  */
 char *delta_select(const struct delta_snapshot *snapshot, int64_t after);
@@ -119,7 +120,10 @@ struct delta_write {
 	uint32_t txn_count;
 	const char *operation; /* for the history: "WRITE", "MERGE" */
 	json_t *info;          /* more fields of commitInfo; borrowed; NULL: none */
-	/** Asked with the table's lock-free commit at hand; not 0: give up and return that. NULL: none. */
+	/**
+	 * Asked once, when all but the commit's name is there; not 0: give up and return that. What it finds
+	 * must hold until delta_write() returns, whatever the attempts. NULL: none.
+	 */
 	int (*may_commit)(void *context);
 	void *context;
 };

@@ -76,8 +76,8 @@ int64_t delta_txn(const struct delta_snapshot *snapshot, const char *app_id);
  * the commits after `after` are not there any more.
  *
  * @param after  read only files that commits after this version added with dataChange (and not removed
- *               since, but by compaction); -1: all. A file that was removed in that span by something other than compaction
- *               makes the span unreadable: see delta_is_append_only_since()
+ *               since, but by compaction); -1: all. A file that was removed in that span by something
+ *               other than compaction makes the span unreadable: see delta_is_append_only_since()
  */
 char *delta_select(const struct delta_snapshot *snapshot, int64_t after);
 /** @return whether every commit after `version` only added rows (appends, and compaction) */

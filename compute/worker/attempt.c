@@ -15,6 +15,7 @@
 #include "base/log.h"
 
 #include "compute/task.h"
+#include "compute/worker/background.h"
 
 #define ROUNDS_MAX 4 /* of one attempt, when others write its table meanwhile */
 
@@ -204,6 +205,7 @@ static void *run(void *context)
 	int result, error;
 
 	CHECK(job != NULL);
+	background_enter(config);
 	error = attemptlog_open(&log, spec->log, config->log_size_max, spec->mask);
 	if (error != 0)
 		log_warn("attempt %" PRId64 ": no log %s: %s", spec->attempt, spec->log,

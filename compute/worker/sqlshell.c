@@ -15,6 +15,7 @@
 
 #include "base/err.h"
 
+#include "compute/worker/background.h"
 #include "compute/worker/sqlprint.h"
 #include "compute/worker/taskjob.h"
 
@@ -339,6 +340,7 @@ static int open_engine(struct shell *shell, char *reterr, size_t reterr_size)
 		.spill_max = config->worker_spill_max,
 	};
 
+	background_enter(config);
 	(void)snprintf(shell->spill, sizeof(shell->spill), "%s/millrace-sql-%d",
 		       has_spill ? config->worker_spill_dir : "/var/tmp", getpid());
 	return duck_open(&duck, &shell->job.duck, reterr, reterr_size);

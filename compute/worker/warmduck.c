@@ -17,6 +17,8 @@
 #include "base/err.h"
 #include "base/log.h"
 
+#include "compute/worker/background.h"
+
 #define FOLDERS_OPEN_MAX 16
 #define PREFIX           "attempt-"
 #define FOLDER           "%s/" PREFIX "%d-%" PRIu64
@@ -135,6 +137,7 @@ static void *serve(void *context)
 {
 	struct warmduck *warm = context;
 
+	background_enter(warm->config);
 	(void)pthread_mutex_lock(&warm->lock);
 	for (;;) {
 		if (warm->spare.duck == NULL && !warm->has_failed && !warm->is_stopping) {

@@ -7,6 +7,8 @@
  */
 #include "dataplane/core/wireport.h"
 
+#include <string.h>
+
 #include "base/bytes.h"
 
 #include "dataplane/core/wireport_impl.h"
@@ -68,28 +70,48 @@ static void hand_over(struct wireport *port, uint32_t to, const struct nic_packe
 	count(port, COUNTER_WIREPORT_HANDED_OVER);
 }
 
+/* RFC 5227 section 2.4: tell all on the link again where our address is. */
+static void meet_conflict(struct wireport *port, const struct arp_packet *arp)
+{
+	if (memcmp(arp->sender_mac, port->nic->mac, 6) == 0)
+		return; /* our own words */
+	count(port, COUNTER_WIREPORT_ARP_CONFLICTS);
+	if (arp_self_defend(&port->self, port->now_ns))
+		wireport_send_arp(port, true, port->address, eth_broadcast);
+}
+
 static void receive_arp(struct wireport *port, const struct nic_packet *packet,
 			const struct eth_frame *frame, bool is_handed)
 {
 	struct arp_packet arp;
-	bool is_for_us, is_change;
+	enum arp_news news;
+	bool is_for_us;
 
 	if (!arp_parse(frame->bytes, frame->size, &arp)) {
 		count(port, COUNTER_WIREPORT_DROP_ARP);
 		return;
 	}
 	count(port, COUNTER_WIREPORT_ARP_RECEIVED);
-	if (arp.sender == port->address || ((arp.sender ^ port->address) & port->mask) != 0)
-		return; /* our own address, or no neighbour */
 	is_for_us = arp.target == port->address;
-	is_change = arp_table_learn(&port->arp, &arp, is_for_us, port->now_ns);
-	if (is_change)
-		wireport_send_unresolved(port);
-	if (is_handed || !is_for_us)
+	if (arp.sender == port->address) {
+		meet_conflict(port, &arp);
 		return;
-	if (arp.is_request)
+	}
+	if (arp.sender != 0 && ((arp.sender ^ port->address) & port->mask) != 0)
+		return; /* no neighbour; without an address: one that probes whether ours is taken */
+	news = arp_table_learn(&port->arp, &arp, is_for_us, port->now_ns);
+	if (news != ARP_NO_NEWS)
+		wireport_send_unresolved(port);
+	if (news == ARP_MOVED)
+		count(port, COUNTER_WIREPORT_ARP_MOVED);
+	if (is_handed)
+		return;
+	if (is_for_us && arp.is_request)
 		wireport_send_arp(port, false, arp.sender, arp.sender_mac);
-	for (uint32_t i = 0; (is_change || !arp.is_request) && i < port->core->count; i++) {
+	/* What concerns one core's table may concern all. */
+	if (news == ARP_NO_NEWS && !arp_is_announcement(&arp) && (!is_for_us || arp.is_request))
+		return;
+	for (uint32_t i = 0; i < port->core->count; i++) {
 		if (i != port->core->index)
 			hand_over(port, i, packet);
 	}
@@ -200,12 +222,9 @@ uint32_t wireport_poll(struct wireport *port, int64_t now_ns)
 	uint32_t work;
 
 	port->now_ns = now_ns;
-	if (!port->is_announced) {
-		port->is_announced = true;
-		/* Neighbours that knew the address at another station learn of the new one. */
-		if (port->core->index == 0)
-			wireport_send_arp(port, true, port->address, eth_broadcast);
-	}
+	/* Neighbours that knew the address at another station learn of the new one. */
+	if (arp_self_is_due(&port->self, now_ns))
+		wireport_send_arp(port, true, port->address, eth_broadcast);
 	work = receive_burst(port);
 	work += wireport_conn_work(port);
 	if (work > 0 || port->is_burst_open)
@@ -229,8 +248,10 @@ int64_t wireport_next_ns(const struct wireport *port)
 {
 	int64_t next_ns = tcp_next_timer_ns(port->tcp);
 
-	if (!list_is_empty(&port->work) || port->is_burst_open || !port->is_announced)
+	if (!list_is_empty(&port->work) || port->is_burst_open)
 		return 0;
+	if (port->self.left > 0)
+		next_ns = MIN(next_ns, port->self.due_ns);
 	if (port->unresolved_count > 0)
 		next_ns = MIN(next_ns, port->now_ns + ARP_RETRY_NS / 10);
 	return next_ns;

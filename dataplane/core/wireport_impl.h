@@ -64,10 +64,10 @@ struct wireport {
 	uint16_t port_base;              /* core N has port_base + N */
 	uint32_t address, mask, gateway; /* gateway 0: none */
 	uint16_t ip_id;
-	bool is_announced;  /* our address was said to the link */
 	bool is_burst_open; /* handed packets were put in since the last poll */
 	bool is_stopping;
 	struct icmp_limit icmp_limit;
+	struct arp_self self; /* on core 0 */
 	struct arp_table arp;
 	struct nic_packet send[WIREPORT_SEND_MAX];
 	uint16_t send_count;

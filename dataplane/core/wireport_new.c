@@ -10,7 +10,6 @@
 #define TCP_WINDOW_MAX   (1U << 20)
 #define TCP_RTO_MIN_MS   200
 #define TCP_TIME_WAIT_MS 2000
-#define TCP_KEEPALIVE_MS 60000
 #define TCP_BACKLOG_MAX  1024U
 
 /* Address, prefix and gateway of the settings. */
@@ -46,7 +45,10 @@ static int make_stack(struct wireport *port)
 		.rto_min_ms = TCP_RTO_MIN_MS,
 		.time_wait_ms = TCP_TIME_WAIT_MS,
 		.syn_backlog_max = MIN((uint32_t)config->connections_max, TCP_BACKLOG_MAX),
-		.keepalive_ms = TCP_KEEPALIVE_MS,
+		.keepalive_ms = (uint32_t)config->tcp_keepalive_time_ms,
+		.keepalive_interval_ms = (uint32_t)config->tcp_keepalive_interval_ms,
+		.keepalive_probes = (uint32_t)config->tcp_keepalive_probes,
+		.user_timeout_ms = (uint32_t)config->tcp_user_timeout_ms,
 	};
 
 	prng_secure(&tcp.secret, sizeof(tcp.secret));
@@ -91,6 +93,8 @@ int wireport_new(struct core *core, struct nic *nic, struct wireport **ret_port,
 	port->queue = (uint16_t)core->index;
 	port->port_base = (uint16_t)core->config->port;
 	arp_table_init(&port->arp);
+	if (core->index == 0)
+		arp_self_announce(&port->self, core->now_ns);
 	list_init(&port->work);
 	list_init(&port->open);
 	list_init(&port->idle);

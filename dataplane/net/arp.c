@@ -64,16 +64,24 @@ static struct arp_entry *find(struct arp_table *table, uint32_t address)
 	return NULL;
 }
 
-/* A fresh entry, in a free slot or in place of the longest unused. */
+/* Which of two makes room? Addresses that strangers make up must not push out those that answer. */
+static bool goes_first(const struct arp_entry *a, const struct arp_entry *b)
+{
+	if (a->address == 0 || b->address == 0)
+		return a->address == 0;
+	if (a->is_known != b->is_known)
+		return !a->is_known;
+	return a->used_ns < b->used_ns;
+}
+
+/* A fresh entry, in a free slot or in place of another one. */
 static struct arp_entry *make(struct arp_table *table, uint32_t address, int64_t now_ns)
 {
 	struct arp_entry *best = slot(table, address, 0);
 
-	for (uint32_t way = 0; way < WAYS && best->address != 0; way++) {
-		struct arp_entry *entry = slot(table, address, way);
-
-		if (entry->address == 0 || entry->used_ns < best->used_ns)
-			best = entry;
+	for (uint32_t way = 1; way < WAYS; way++) {
+		if (goes_first(slot(table, address, way), best))
+			best = slot(table, address, way);
 	}
 	*best = (struct arp_entry){ .address = address, .used_ns = now_ns };
 	return best;
@@ -90,6 +98,25 @@ static void note_question(struct arp_entry *entry, int64_t now_ns)
 	entry->tries++;
 }
 
+/* One more question about an address that is not known? */
+static bool may_ask(struct arp_table *table, int64_t now_ns)
+{
+	if (now_ns >= table->asks_until_ns) {
+		table->asks_until_ns = now_ns + NS_PER_S;
+		table->asks_left = ARP_ASKS_PER_S;
+	}
+	if (table->asks_left == 0)
+		return false;
+	table->asks_left--;
+	return true;
+}
+
+static void forget(struct arp_entry *entry)
+{
+	entry->is_known = false;
+	entry->tries = 0;
+}
+
 enum arp_answer arp_table_look_up(struct arp_table *table, uint32_t address, int64_t now_ns,
 				  uint8_t ret_mac[6])
 {
@@ -98,6 +125,8 @@ enum arp_answer arp_table_look_up(struct arp_table *table, uint32_t address, int
 	if (entry == NULL)
 		entry = make(table, address, now_ns);
 	entry->used_ns = now_ns;
+	if (entry->is_known && now_ns - entry->confirmed_ns >= ARP_OLD_NS)
+		forget(entry);
 	if (entry->is_known) {
 		memcpy(ret_mac, entry->mac, 6);
 		if (now_ns - entry->confirmed_ns < ARP_FRESH_NS || !question_is_due(entry, now_ns))
@@ -106,9 +135,7 @@ enum arp_answer arp_table_look_up(struct arp_table *table, uint32_t address, int
 			note_question(entry, now_ns);
 			return ARP_KNOWN_ASK;
 		}
-		/* The station is gone, or another one has its address. */
-		entry->is_known = false;
-		entry->tries = 0;
+		forget(entry); /* the station is gone, or another one has its address */
 	}
 	if (entry->tries >= ARP_TRIES_MAX && now_ns - entry->asked_ns >= ARP_DEAD_NS)
 		entry->tries = 0;
@@ -116,30 +143,58 @@ enum arp_answer arp_table_look_up(struct arp_table *table, uint32_t address, int
 		return entry->tries >= ARP_TRIES_MAX ? ARP_DEAD : ARP_WAIT;
 	if (entry->tries >= ARP_TRIES_MAX)
 		return ARP_DEAD;
+	if (!may_ask(table, now_ns))
+		return ARP_WAIT;
 	note_question(entry, now_ns);
 	return ARP_ASK;
 }
 
-bool arp_table_learn(struct arp_table *table, const struct arp_packet *packet, bool is_for_us,
-		     int64_t now_ns)
+enum arp_news arp_table_learn(struct arp_table *table, const struct arp_packet *packet,
+			      bool is_for_us, int64_t now_ns)
 {
+	enum arp_news news = ARP_NO_NEWS;
 	struct arp_entry *entry;
-	bool is_change;
 
 	if (packet->sender == 0) /* a probe: nobody has the address yet */
-		return false;
+		return ARP_NO_NEWS;
 	entry = find(table, packet->sender);
 	if (entry == NULL) {
 		/* A reply that nobody waits for may fill the table with anything. */
 		if (!is_for_us || !packet->is_request)
-			return false;
+			return ARP_NO_NEWS;
 		entry = make(table, packet->sender, now_ns);
 	}
-	is_change = !entry->is_known || memcmp(entry->mac, packet->sender_mac, 6) != 0;
+	if (!entry->is_known)
+		news = ARP_NEW;
+	else if (memcmp(entry->mac, packet->sender_mac, 6) != 0)
+		news = ARP_MOVED;
 	memcpy(entry->mac, packet->sender_mac, 6);
 	entry->is_known = true;
 	entry->tries = 0;
 	entry->asked_ns = 0;
 	entry->confirmed_ns = now_ns;
-	return is_change;
+	return news;
+}
+
+void arp_self_announce(struct arp_self *self, int64_t now_ns)
+{
+	self->left = ARP_ANNOUNCE_COUNT;
+	self->due_ns = now_ns;
+}
+
+bool arp_self_is_due(struct arp_self *self, int64_t now_ns)
+{
+	if (self->left == 0 || now_ns < self->due_ns)
+		return false;
+	self->left--;
+	self->due_ns = now_ns + ARP_ANNOUNCE_NS;
+	return true;
+}
+
+bool arp_self_defend(struct arp_self *self, int64_t now_ns)
+{
+	if (self->defended_ns != 0 && now_ns - self->defended_ns < ARP_DEFEND_NS)
+		return false; /* two that defend at once would never end (RFC 5227 section 2.4) */
+	self->defended_ns = now_ns;
+	return true;
 }

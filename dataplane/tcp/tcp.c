@@ -140,6 +140,15 @@ void tcp_set_credit(struct tcb *tcb, uint32_t credit)
 		tcp_tcb_dirty(tcb);
 }
 
+void tcp_set_nodelay(struct tcb *tcb, bool is_nodelay)
+{
+	if (tcb->state == TCP_STATE_CLOSED)
+		return;
+	tcb->is_nodelay = is_nodelay;
+	if (tcb->state >= TCP_STATE_ESTABLISHED)
+		tcp_tcb_dirty(tcb); /* what was held back may go */
+}
+
 void tcp_shutdown(struct tcb *tcb, int64_t now_ns)
 {
 	struct tcp_stack *stack = tcb->stack;

@@ -98,13 +98,16 @@ struct tcp_ops {
 
 struct tcp_config {
 	uint32_t connections_max;
-	uint32_t held_pieces_max;  /* out-of-order and refused pieces, all connections */
-	uint16_t mss;              /* MTU - 40 */
-	uint32_t window_max;       /* bytes of receive window offered at most */
-	uint32_t rto_min_ms;       /* 200 */
-	uint32_t time_wait_ms;     /* 2 MSL */
-	uint32_t syn_backlog_max;  /* half-open connections */
-	uint32_t keepalive_ms;     /* idle time before probes; 0: off */
+	uint32_t held_pieces_max;       /* out-of-order and refused pieces, all connections */
+	uint16_t mss;                   /* MTU - 40 */
+	uint32_t window_max;            /* bytes of receive window offered at most */
+	uint32_t rto_min_ms;            /* 200 */
+	uint32_t time_wait_ms;          /* 2 MSL */
+	uint32_t syn_backlog_max;       /* half-open connections */
+	uint32_t keepalive_ms;          /* idle time before probes; 0: off */
+	uint32_t keepalive_interval_ms; /* between unanswered probes; 0: 10 s */
+	uint32_t keepalive_probes;      /* unanswered ones that end a connection; 0: 5 */
+	uint32_t user_timeout_ms;  /* bytes out without progress for this long end it; 0: off */
 	struct siphash_key secret; /* initial sequence numbers and table hash */
 };
 
@@ -135,7 +138,7 @@ uint32_t tcp_poll(struct tcp_stack *stack, int64_t now_ns);
 int64_t tcp_next_timer_ns(const struct tcp_stack *stack);
 
 /** `size` more bytes are at the end of the connection's output queue: send what the windows allow.
-    Not after tcp_shutdown(). There is no Nagle: a short segment goes at once. */
+    Not after tcp_shutdown(). A short segment goes at once, unless tcp_set_nodelay() says no. */
 void tcp_send(struct tcb *tcb, uint64_t size, int64_t now_ns);
 
 /** The owner can consume again: offers kept bytes, then reopens the window. */
@@ -144,6 +147,10 @@ void tcp_resume(struct tcb *tcb, int64_t now_ns);
 /** Bytes the owner could take now, those kept by the stack included; bounds the offered window (never
     shrinks one already offered) and stands until set again. At first: config.window_max. */
 void tcp_set_credit(struct tcb *tcb, uint32_t credit);
+
+/** Whether short segments go at once, as they do at first. When not, they wait while another short
+    one is unacknowledged (Nagle's algorithm in Minshall's variant). */
+void tcp_set_nodelay(struct tcb *tcb, bool is_nodelay);
 
 /** No more output after what is queued: FIN follows it. */
 void tcp_shutdown(struct tcb *tcb, int64_t now_ns);

@@ -81,6 +81,7 @@ static bool advance(struct tcb *tcb, const struct tcp_packet *packet, int64_t no
 	tcb->queued -= data;
 	if (tcb->queued == 0)
 		tcp_timer_clear(tcb, TCP_TIMER_PERSIST);
+	tcp_timer_clear(tcb, TCP_TIMER_USER); /* progress */
 	tcp_sacked_advance(&tcb->sacked, tcb->snd_una);
 	step_recovery(tcb, acked, flight);
 	tcp_timer_retransmit(tcb, now_ns, true);

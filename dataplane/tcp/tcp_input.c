@@ -23,6 +23,12 @@ static void input_reset(struct tcb *tcb, const struct tcp_packet *packet, int64_
 		tcp_output_challenge(tcb, now_ns);
 }
 
+/** RFC 7323 section 5.5: after so long the peer's clock may have gone half round. */
+static bool is_ts_recent_stale(const struct tcb *tcb, int64_t now_ns)
+{
+	return now_ns - tcb->ts_recent_ns > TCP_PAWS_IDLE_NS;
+}
+
 /** RFC 7323 section 5.3: a segment older than the last is a ghost. @return false: drop it */
 static bool is_timely(struct tcb *tcb, const struct tcp_packet *packet, int64_t now_ns)
 {
@@ -33,7 +39,7 @@ static bool is_timely(struct tcb *tcb, const struct tcp_packet *packet, int64_t 
 		return false;
 	}
 	if (!tcp_seq_lt(packet->options.ts_value, tcb->ts_recent) ||
-	    now_ns - tcb->ts_recent_ns > TCP_PAWS_IDLE_NS)
+	    is_ts_recent_stale(tcb, now_ns))
 		return true;
 	tcp_tcb_count(tcb, COUNTER_TCP_DROP_PAWS);
 	if (tcp_packet_length(packet) > 0) {
@@ -48,7 +54,8 @@ static void take_timestamp(struct tcb *tcb, const struct tcp_packet *packet, uin
 			   int64_t now_ns)
 {
 	if (!tcb->has_ts || tcp_seq_lt(tcb->rcv_acked, seq) ||
-	    tcp_seq_lt(packet->options.ts_value, tcb->ts_recent))
+	    (tcp_seq_lt(packet->options.ts_value, tcb->ts_recent) &&
+	     !is_ts_recent_stale(tcb, now_ns)))
 		return;
 	tcb->ts_recent = packet->options.ts_value;
 	tcb->ts_recent_ns = now_ns;

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/tcp/tcp_listen.h"
 
+#include "dataplane/tcp/tcp_cookie.h"
+#include "dataplane/tcp/tcp_input.h"
 #include "dataplane/tcp/tcp_isn.h"
 #include "dataplane/tcp/tcp_output.h"
 #include "dataplane/tcp/tcp_timer.h"
 
 #include "dataplane/core/hot.h"
 
-#define MULTICAST_FIRST 0xe0000000U /* 224.0.0.0; above: multicast, reserved, broadcast */
+#define MULTICAST_FIRST  0xe0000000U /* 224.0.0.0; above: multicast, reserved, broadcast */
+#define WINDOW_FIELD_MAX 65535U
 
 /** Nobody can answer from there, or we would talk to ourselves (RFC 9293 section 3.9.2.3). */
 static bool is_sane(const struct tcp_tuple *tuple)
@@ -15,6 +18,19 @@ static bool is_sane(const struct tcp_tuple *tuple)
 	return tuple->peer_port != 0 && tuple->peer_address != 0 &&
 	       tuple->peer_address < MULTICAST_FIRST && tuple->local_address < MULTICAST_FIRST &&
 	       tuple->peer_address != tuple->local_address;
+}
+
+static void refuse(struct tcp_stack *stack, const struct tcp_packet *packet, int64_t now_ns)
+{
+	counters_inc(stack->counters, COUNTER_TCP_DROP_NO_CONNECTION);
+	tcp_output_refuse(stack, packet, now_ns);
+}
+
+/** More are half open than may be, or they are all that can make room. */
+static bool is_full(const struct tcp_stack *stack)
+{
+	return stack->embryo_count > 0 && (stack->embryo_count >= stack->config.syn_backlog_max ||
+					   list_is_empty(&stack->spare));
 }
 
 static void evict_oldest(struct tcp_stack *stack)
@@ -26,47 +42,141 @@ static void evict_oldest(struct tcp_stack *stack)
 	tcp_tcb_close(oldest, TCP_CLOSED_ABORT);
 }
 
-void tcp_listen_syn(struct tcp_stack *stack, const struct tcp_packet *packet, uint32_t isn,
-		    int64_t now_ns)
+/** @return a half-open connection; NULL: no room, counted */
+static struct tcb *make_embryo(struct tcp_stack *stack, const struct tcp_tuple *tuple, uint32_t iss,
+			       uint32_t irs, const struct tcp_options *offered)
 {
 	struct tcb *tcb;
 
-	if (stack->embryo_count > 0 &&
-	    (stack->embryo_count >= stack->config.syn_backlog_max || list_is_empty(&stack->spare)))
+	if (is_full(stack))
 		evict_oldest(stack);
-	tcb = tcp_tcb_new(stack, &packet->tuple);
+	tcb = tcp_tcb_new(stack, tuple);
 	if (tcb == NULL) {
 		counters_inc(stack->counters, COUNTER_TCP_DROP_CONNECTIONS);
-		return;
+		return NULL;
 	}
 	tcb->state = TCP_STATE_SYN_RECEIVED;
 	list_push_back(&stack->embryos, &tcb->link);
 	stack->embryo_count++;
-	tcb->iss = isn;
-	tcb->snd_una = isn;
-	tcb->snd_nxt = tcb->snd_max = isn + 1;
-	tcb->irs = packet->seq;
-	tcb->rcv_nxt = tcb->rcv_edge =
-		packet->seq + 1; /* payload of a SYN is not taken: sent again */
-	tcp_tcb_agree(tcb, &packet->options);
+	tcb->iss = tcb->snd_una = iss;
+	tcb->snd_nxt = tcb->snd_max = iss + 1;
+	tcb->irs = irs;
+	tcb->rcv_nxt = tcb->rcv_edge = irs + 1; /* payload of a SYN is not taken: sent again */
+	tcp_tcb_agree(tcb, offered);
+	return tcb;
+}
+
+void tcp_listen_syn(struct tcp_stack *stack, const struct tcp_packet *packet, uint32_t isn,
+		    int64_t now_ns)
+{
+	struct tcb *tcb = make_embryo(stack, &packet->tuple, isn, packet->seq, &packet->options);
+
+	if (tcb == NULL)
+		return;
 	tcb->snd_wnd = packet->window;
 	tcp_output_syn(tcb, now_ns);
 	tcp_timer_retransmit(tcb, now_ns, true);
 }
 
-void tcp_listen_input(struct tcp_stack *stack, const struct tcp_packet *packet, int64_t now_ns)
+/** The window that our SYN offers: never scaled (RFC 7323 section 2.2). */
+static uint16_t first_window(const struct tcp_stack *stack)
+{
+	return (uint16_t)MIN(stack->config.window_max, WINDOW_FIELD_MAX);
+}
+
+/** Answer a SYN and remember nothing. */
+static void send_cookie(struct tcp_stack *stack, const struct tcp_packet *packet, int64_t now_ns)
+{
+	const struct siphash_key *secret = &stack->config.secret;
+	const struct tcp_options *offered = &packet->options;
+	uint32_t mss = offered->has_mss ? offered->mss : TCP_PEER_MSS_DEFAULT;
+	struct tcp_segment_out segment = { .tcb = NULL };
+	struct tcp_packet answer = { .tuple = packet->tuple,
+				     .ack = packet->seq + 1,
+				     .flags = TCP_SYN | TCP_ACK,
+				     .window = first_window(stack) };
+
+	if (offered->has_ts) {
+		answer.options = *offered;
+		answer.options.ts_echo = offered->ts_value;
+		answer.options.ts_value = tcp_cookie_ts(
+			offered, false,
+			tcp_tcb_ts_now(tcp_isn_ts_offset(secret, &packet->tuple), now_ns));
+		answer.options.wscale = tcp_tcb_scale_for(stack->config.window_max);
+		answer.options.sack_count = 0;
+	}
+	answer.options.has_mss = true;
+	answer.options.mss = stack->config.mss;
+	mss = MIN(mss, (uint32_t)stack->config.mss);
+	answer.seq = tcp_cookie_make(secret, &packet->tuple, packet->seq, (uint16_t)mss, now_ns);
+	stack->cookies_until_ns = now_ns + TCP_COOKIE_LIFE_NS;
+	tcp_packet_build(&answer, &segment);
+	if (!stack->ops.emit(stack->ctx, &segment)) {
+		counters_inc(stack->counters, COUNTER_TCP_NO_BUFFER); /* the peer asks again */
+		return;
+	}
+	counters_inc(stack->counters, COUNTER_TCP_SEGMENTS_OUT);
+	counters_inc(stack->counters, COUNTER_TCP_COOKIES_SENT);
+}
+
+/** The peer shows our cookie: open the connection that its SYN asked for, as if we remembered it. */
+static void open_by_cookie(struct tcp_stack *stack, struct tcp_packet *packet, uint16_t mss,
+			   int64_t now_ns)
+{
+	struct tcp_options agreed = { .has_mss = true, .mss = mss };
+	bool has_ecn;
+	struct tcb *tcb;
+
+	if (packet->options.has_ts) {
+		agreed.has_ts = true;
+		agreed.ts_value = packet->options.ts_value;
+		tcp_cookie_read_ts(packet->options.ts_echo, &agreed, &has_ecn);
+		packet->options.ts_echo =
+			0; /* its low bits are no time: no round trip is measured */
+	}
+	tcb = make_embryo(stack, &packet->tuple, packet->ack - 1, packet->seq - 1, &agreed);
+	if (tcb == NULL)
+		return; /* the peer sends it again */
+	counters_inc(stack->counters, COUNTER_TCP_COOKIES_ACCEPTED);
+	tcb->rcv_edge = tcb->rcv_nxt + first_window(stack);
+	tcb->rcv_acked = tcb->rcv_nxt;
+	tcp_timer_retransmit(tcb, now_ns, true);
+	tcp_input_packet(tcb, packet, now_ns);
+}
+
+/** @return false: it has nothing to do with a cookie, refuse it */
+static bool take_cookie(struct tcp_stack *stack, struct tcp_packet *packet, int64_t now_ns)
+{
+	uint16_t mss;
+
+	if (now_ns >= stack->cookies_until_ns ||
+	    (packet->flags & (TCP_SYN | TCP_ACK | TCP_RST)) != TCP_ACK)
+		return false;
+	if (tcp_cookie_check(&stack->config.secret, &packet->tuple, packet->seq - 1,
+			     packet->ack - 1, now_ns, &mss)) {
+		open_by_cookie(stack, packet, mss, now_ns);
+		return true;
+	}
+	counters_inc(stack->counters, COUNTER_TCP_COOKIES_FAILED);
+	return tcp_packet_length(packet) > 0;
+}
+
+void tcp_listen_input(struct tcp_stack *stack, struct tcp_packet *packet, int64_t now_ns)
 {
 	if (!is_sane(&packet->tuple)) {
 		counters_inc(stack->counters, COUNTER_TCP_DROP_ADDRESS);
 		return;
 	}
-	if ((packet->flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN &&
-	    tcp_listen_is_open(stack, packet->tuple.local_port)) {
+	if (!tcp_listen_is_open(stack, packet->tuple.local_port)) {
+		refuse(stack, packet, now_ns);
+	} else if ((packet->flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) != TCP_SYN) {
+		if (!take_cookie(stack, packet, now_ns))
+			refuse(stack, packet, now_ns);
+	} else if (is_full(stack)) {
+		send_cookie(stack, packet, now_ns);
+	} else {
 		uint32_t isn = tcp_isn(&stack->config.secret, &packet->tuple, now_ns);
 
 		tcp_listen_syn(stack, packet, isn, now_ns);
-		return;
 	}
-	counters_inc(stack->counters, COUNTER_TCP_DROP_NO_CONNECTION);
-	tcp_output_refuse(stack, packet, now_ns);
 }

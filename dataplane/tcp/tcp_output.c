@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/tcp/tcp_output.h"
 
+#include "dataplane/tcp/tcp_nagle.h"
 #include "dataplane/tcp/tcp_timer.h"
 
 #include "dataplane/core/hot.h"
@@ -343,6 +344,8 @@ static enum next next_segment(const struct tcb *tcb, uint32_t *ret_size)
 			return NEXT_WINDOW;
 		size = window;
 	}
+	if (size > 0 && tcb->snd_nxt == tcb->snd_max && !tcp_nagle_allows(tcb, size))
+		return NEXT_NOTHING;
 	if (flight > 0 && flight + size > tcb->cc.window)
 		return NEXT_NOTHING;                /* acknowledgements are on their way */
 	if (tcp_seq_lt(tcb->snd_nxt, tcb->snd_max)) /* stop where the peer has bytes already */
@@ -383,6 +386,8 @@ static bool send_queue(struct tcb *tcb, int64_t now_ns)
 			tcp_tcb_count(tcb, COUNTER_TCP_RETRANSMITS);
 		tcb->snd_nxt += (uint32_t)sent + has_fin;
 		tcb->snd_max = tcp_seq_max(tcb->snd_max, tcb->snd_nxt);
+		if (is_new && (uint32_t)sent == size && size > 0)
+			tcp_nagle_sent(tcb, size, tcb->snd_max);
 		if (is_new && tcb->timed_ns == 0) {
 			tcb->timed_ns = now_ns;
 			tcb->timed_seq = tcb->snd_nxt;

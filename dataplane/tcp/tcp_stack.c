@@ -46,6 +46,10 @@ struct tcp_stack *tcp_stack_new(const struct tcp_config *config, const struct tc
 	if (stack == NULL)
 		return NULL;
 	stack->config = *config;
+	if (config->keepalive_interval_ms == 0)
+		stack->config.keepalive_interval_ms = TCP_KEEPALIVE_INTERVAL_MS;
+	if (config->keepalive_probes == 0)
+		stack->config.keepalive_probes = TCP_KEEPALIVE_PROBES;
 	stack->ops = *ops;
 	stack->ctx = ctx;
 	stack->counters = counters;

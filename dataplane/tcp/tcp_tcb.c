@@ -27,8 +27,7 @@ void tcp_tcb_leave(struct tcp_stack *stack)
 		list_push_back(&stack->spare, node);
 }
 
-/** @return the smallest scale that lets the header's 16 bits say `window` */
-static uint8_t scale_for(uint32_t window)
+uint8_t tcp_tcb_scale_for(uint32_t window)
 {
 	uint8_t scale = 0;
 
@@ -55,7 +54,8 @@ struct tcb *tcp_tcb_new(struct tcp_stack *stack, const struct tcp_tuple *tuple)
 	tcp_ranges_init(&tcb->ranges);
 	tcp_rtt_init(&tcb->rtt, config->rto_min_ms * NS_PER_MS);
 	tcb->has_ts = tcb->has_sack = tcb->has_wscale = true; /* what we offer */
-	tcb->rcv_wscale = scale_for(config->window_max);
+	tcb->is_nodelay = true;
+	tcb->rcv_wscale = tcp_tcb_scale_for(config->window_max);
 	tcb->credit = tcb->credit_max = config->window_max;
 	tcb->rcv_mss = TCP_PEER_MSS_DEFAULT;
 	tcb->snd_mss = TCP_PEER_MSS_DEFAULT;

@@ -27,10 +27,10 @@
 #include "dataplane/tcp/tcp_sacked.h"
 #include "dataplane/tcp/tcp_table.h"
 
-#define TCP_DELAYED_ACK_NS     (40 * NS_PER_MS)
-#define TCP_SEND_RETRY_NS      (2 * NS_PER_MS) /* after emit() had no buffer */
-#define TCP_KEEPALIVE_PROBE_NS (10 * NS_PER_S) /* between unanswered probes */
-#define TCP_KEEPALIVE_PROBES   5
+#define TCP_DELAYED_ACK_NS        (40 * NS_PER_MS)
+#define TCP_SEND_RETRY_NS         (2 * NS_PER_MS) /* after emit() had no buffer */
+#define TCP_KEEPALIVE_INTERVAL_MS 10000           /* unless configured */
+#define TCP_KEEPALIVE_PROBES      5               /* unless configured */
 #define TCP_FIN_WAIT_IDLE_NS                                                                       \
 	(60 * NS_PER_S)         /* half-closed and silent: probe even when keepalive is off */
 #define TCP_RETRIES_MAX      12 /* data; from 200 ms about five minutes */
@@ -69,6 +69,7 @@ enum tcp_timer_kind {
 	TCP_TIMER_RETRANSMIT, /* something is out */
 	TCP_TIMER_PERSIST,    /* nothing is out, something is queued, the window is shut */
 	TCP_TIMER_IDLE,       /* keepalive */
+	TCP_TIMER_USER,       /* what is out has made no progress for too long */
 	TCP_TIMER_COUNT
 };
 
@@ -94,6 +95,7 @@ struct tcb {
 	bool is_resumed;    /* tcp_resume() was called inside on_data */
 	bool ack_now;       /* an acknowledgement is owed at the end of the burst */
 	bool must_resend;   /* recovery: send the segment at snd_una again */
+	bool is_nodelay;    /* no Nagle: a short segment goes at once */
 	struct list dirty;  /* on stack->dirty: tcp_output_flush() is due */
 	struct list link;   /* on stack->spare, ->dead or ->embryos */
 	struct timer timer; /* earliest deadline or before it */
@@ -107,6 +109,7 @@ struct tcb {
 	uint32_t snd_wnd, snd_wnd_max; /* offered by the peer, scaled; the largest ever */
 	uint32_t snd_wl1, snd_wl2;     /* seq and ack of the last window update */
 	uint32_t recover;              /* snd_max when recovery began */
+	uint32_t snd_small;            /* end of the last short segment sent */
 	uint32_t resend_next;          /* fast recovery: resent up to here */
 	uint32_t duplicate_acks;
 	uint32_t duplicate_size; /* without SACK: bytes that duplicates say have left the network */
@@ -169,6 +172,7 @@ struct tcp_stack {
 	struct tcp_table table; /* id below connections_max: tcb; above: TIME-WAIT */
 	struct tcp_piece_pool pieces;
 	struct tcp_limit challenges, resets;
+	int64_t cookies_until_ns; /* some may come back before */
 	struct tcb *tcbs;
 	struct tcp_timewait *timewait_nodes;
 	struct tcp_piece *piece_nodes;
@@ -184,6 +188,9 @@ static inline void tcp_tcb_count(struct tcb *tcb, enum counter which)
 /** Every public call is bracketed by these; the outermost leave reuses dead connections' memory. */
 void tcp_tcb_enter(struct tcp_stack *stack, int64_t now_ns);
 void tcp_tcb_leave(struct tcp_stack *stack);
+
+/** @return the smallest scale that lets a header's 16 bits say `window` */
+uint8_t tcp_tcb_scale_for(uint32_t window);
 
 /** @return a blank tcb in the flow table; NULL: none is free */
 struct tcb *tcp_tcb_new(struct tcp_stack *stack, const struct tcp_tuple *tuple);

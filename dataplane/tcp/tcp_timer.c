@@ -15,10 +15,17 @@ void tcp_timer_set(struct tcb *tcb, enum tcp_timer_kind kind, int64_t due_ns)
 
 void tcp_timer_retransmit(struct tcb *tcb, int64_t now_ns, bool restart)
 {
-	if (tcb->snd_una == tcb->snd_max)
+	int64_t user_ns = tcb->stack->config.user_timeout_ms * NS_PER_MS;
+
+	if (tcb->snd_una == tcb->snd_max) {
 		tcp_timer_clear(tcb, TCP_TIMER_RETRANSMIT);
-	else if (restart || !tcp_timer_is_set(tcb, TCP_TIMER_RETRANSMIT))
+		tcp_timer_clear(tcb, TCP_TIMER_USER);
+		return;
+	}
+	if (restart || !tcp_timer_is_set(tcb, TCP_TIMER_RETRANSMIT))
 		tcp_timer_set(tcb, TCP_TIMER_RETRANSMIT, now_ns + tcp_rtt_timeout_ns(&tcb->rtt));
+	if (user_ns > 0 && !tcp_timer_is_set(tcb, TCP_TIMER_USER))
+		tcp_timer_set(tcb, TCP_TIMER_USER, now_ns + user_ns);
 }
 
 static void on_flush(struct tcb *tcb, enum tcp_timer_kind kind)
@@ -98,7 +105,9 @@ static void on_retransmit(struct tcb *tcb, int64_t now_ns)
 /** RFC 1122 4.2.3.6; in FIN-WAIT-2 also without being configured, since nothing else ends it. */
 static void on_idle(struct tcb *tcb, int64_t now_ns)
 {
-	int64_t idle_ns = tcb->stack->config.keepalive_ms * NS_PER_MS;
+	const struct tcp_config *config = &tcb->stack->config;
+	int64_t idle_ns = config->keepalive_ms * NS_PER_MS;
+	int64_t interval_ns = config->keepalive_interval_ms * NS_PER_MS;
 
 	if (idle_ns == 0)
 		idle_ns = TCP_FIN_WAIT_IDLE_NS;
@@ -106,12 +115,12 @@ static void on_idle(struct tcb *tcb, int64_t now_ns)
 		tcp_timer_set(tcb, TCP_TIMER_IDLE, tcb->heard_ns + idle_ns);
 		return;
 	}
-	tcp_timer_set(tcb, TCP_TIMER_IDLE, now_ns + MIN(idle_ns, TCP_KEEPALIVE_PROBE_NS));
+	tcp_timer_set(tcb, TCP_TIMER_IDLE, now_ns + MIN(idle_ns, interval_ns));
 	if (tcb->snd_una != tcb->snd_max || tcp_timer_is_set(tcb, TCP_TIMER_PERSIST))
 		return; /* those timers find out */
-	if (tcb->stack->config.keepalive_ms == 0 && tcb->state != TCP_STATE_FIN_WAIT_2)
+	if (config->keepalive_ms == 0 && tcb->state != TCP_STATE_FIN_WAIT_2)
 		return;
-	if (tcb->retries >= TCP_KEEPALIVE_PROBES) {
+	if (tcb->retries >= config->keepalive_probes) {
 		tcp_tcb_count(tcb, COUNTER_TCP_TIMEOUTS);
 		tcp_output_reset(tcb, now_ns);
 		tcp_tcb_close(tcb, TCP_CLOSED_TIMEOUT);
@@ -120,6 +129,17 @@ static void on_idle(struct tcb *tcb, int64_t now_ns)
 	tcb->retries++;
 	tcp_tcb_count(tcb, COUNTER_TCP_KEEPALIVE_PROBES);
 	tcp_output_keepalive(tcb, now_ns);
+}
+
+/** RFC 9293 section 3.8.3, RFC 5482: bytes are out, and the peer has acknowledged none for too long. */
+static void on_user_timeout(struct tcb *tcb, int64_t now_ns)
+{
+	if (tcb->snd_una == tcb->snd_max || tcp_timer_is_set(tcb, TCP_TIMER_PERSIST))
+		return; /* a probe of a shut window is no data */
+	tcp_tcb_count(tcb, COUNTER_TCP_TIMEOUTS);
+	if (tcb->state > TCP_STATE_SYN_RECEIVED)
+		tcp_output_reset(tcb, now_ns);
+	tcp_tcb_close(tcb, TCP_CLOSED_TIMEOUT);
 }
 
 static void run_one(struct tcb *tcb, enum tcp_timer_kind kind, int64_t now_ns)
@@ -138,6 +158,9 @@ static void run_one(struct tcb *tcb, enum tcp_timer_kind kind, int64_t now_ns)
 		break;
 	case TCP_TIMER_IDLE:
 		on_idle(tcb, now_ns);
+		break;
+	case TCP_TIMER_USER:
+		on_user_timeout(tcb, now_ns);
 		break;
 	case TCP_TIMER_COUNT:
 		WRONG("no such timer");

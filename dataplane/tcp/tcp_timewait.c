@@ -58,13 +58,28 @@ uint32_t tcp_timewait_isn(const struct tcp_timewait *timewait, uint32_t isn)
 	return tcp_seq_max(isn, timewait->snd_nxt + ISN_GAP);
 }
 
-/** RFC 6191 section 2: newer by timestamp or by sequence number */
+/** RFC 6191 section 2: newer by timestamp, or by sequence number where timestamps do not tell */
 static bool is_newer(const struct tcp_timewait *timewait, const struct tcp_packet *packet)
 {
-	if (timewait->has_ts && packet->options.has_ts &&
-	    packet->options.ts_value != timewait->ts_recent)
+	if (packet->options.has_ts && !timewait->has_ts)
+		return true; /* old segments carry none: the new connection drops them */
+	if (packet->options.has_ts && packet->options.ts_value != timewait->ts_recent)
 		return tcp_seq_lt(timewait->ts_recent, packet->options.ts_value);
 	return tcp_seq_lt(timewait->rcv_nxt, packet->seq);
+}
+
+/** The peer's last FIN again, and no ghost of it (RFC 7323 section 5.3). */
+static bool is_last_fin(struct tcp_timewait *timewait, const struct tcp_packet *packet)
+{
+	if ((packet->flags & TCP_FIN) == 0 ||
+	    packet->seq + tcp_packet_length(packet) != timewait->rcv_nxt)
+		return false;
+	if (!timewait->has_ts)
+		return true;
+	if (!packet->options.has_ts || tcp_seq_lt(packet->options.ts_value, timewait->ts_recent))
+		return false;
+	timewait->ts_recent = packet->options.ts_value;
+	return true;
 }
 
 void tcp_timewait_input(struct tcp_stack *stack, struct tcp_timewait *timewait,
@@ -83,7 +98,7 @@ void tcp_timewait_input(struct tcp_stack *stack, struct tcp_timewait *timewait,
 		tcp_listen_syn(stack, packet, isn, now_ns);
 		return;
 	}
-	if ((packet->flags & TCP_FIN) != 0)
+	if (is_last_fin(timewait, packet))
 		start(stack, timewait, now_ns); /* our last acknowledgement was lost */
 	else if (tcp_packet_length(packet) == 0 && packet->seq == timewait->rcv_nxt)
 		return; /* a late acknowledgement needs no answer */

@@ -82,7 +82,9 @@ struct rig {
 	uint32_t accepted;
 	uint8_t bytes[64][2048];
 	uint32_t bytes_next;
-	bool no_options;
+	bool no_options, echoes; /* the peer sends our last timestamp back */
+	uint8_t wscale;          /* the peer's */
+	uint32_t ts_echo;
 	uint16_t port;
 };
 
@@ -103,6 +105,7 @@ static inline bool rig_emit(void *ctx, const struct tcp_segment_out *segment)
 	rig->payload_pos[rig->out_count++] = segment->payload_pos;
 	if ((packet->flags & TCP_SYN) != 0)
 		rig->isn = packet->seq;
+	rig->ts_echo = packet->options.ts_value;
 	return true;
 }
 
@@ -217,11 +220,14 @@ static inline void rig_in(struct rig *rig, const struct rig_step *step)
 	if (step->window == UINT32_MAX)
 		packet.window = 0;
 	if ((step->flags & TCP_SYN) != 0 && !rig->no_options)
-		packet.options = (struct tcp_options){
-			.has_mss = true, .mss = RIG_MSS, .sack_permitted = true, .has_wscale = true
-		};
+		packet.options = (struct tcp_options){ .has_mss = true,
+						       .mss = RIG_MSS,
+						       .sack_permitted = true,
+						       .has_wscale = true,
+						       .wscale = rig->wscale };
 	packet.options.has_ts = rig->ts != 0;
 	packet.options.ts_value = rig->ts;
+	packet.options.ts_echo = rig->echoes ? rig->ts_echo : 0;
 	if (rig->sack.start != rig->sack.end) {
 		packet.options.sack_count = 1;
 		packet.options.sack[0] =

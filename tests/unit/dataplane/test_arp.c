@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Claims: packets written are read back, malformed ones refused; the table asks with a pause, gives up
- * and tries again later, keeps a stale neighbour while it asks about it, learns only what it may, and
- * stays bounded. Shown with a clock in the test's hand.
+ * and tries again later, keeps a stale neighbour while it asks about it, follows one that moves, learns
+ * only what it may, and stays bounded, also in a flood; our address is announced and defended, not too
+ * often. Shown with a clock in the test's hand.
  */
 #include <string.h>
 
@@ -116,6 +117,82 @@ static void test_arp_learns_only_what_it_may(void **state)
 	assert_int_equal(arp_table_look_up(&table, request.sender, 6000, mac), ARP_KNOWN);
 }
 
+static void test_arp_old_entry_is_asked_about_before_use(void **state)
+{
+	struct arp_packet reply = packet_from(PEER, false, 7);
+
+	(void)state;
+	arp_table_init(&table);
+	assert_int_equal(ask(1), ARP_ASK);
+	assert_int_equal(arp_table_learn(&table, &reply, true, 1), ARP_NEW);
+	assert_int_equal(ask(ARP_OLD_NS), ARP_KNOWN_ASK);
+	assert_int_equal(arp_table_learn(&table, &reply, true, ARP_OLD_NS), ARP_NO_NEWS);
+	assert_int_equal(ask(ARP_OLD_NS + 1), ARP_KNOWN);
+	assert_int_equal(ask(2 * ARP_OLD_NS), ARP_ASK);
+	assert_int_equal(arp_table_learn(&table, &reply, true, 2 * ARP_OLD_NS), ARP_NEW);
+}
+
+static void test_arp_follows_a_neighbour_that_moves(void **state)
+{
+	struct arp_packet packet = packet_from(PEER, true, 7);
+
+	(void)state;
+	arp_table_init(&table);
+	assert_int_equal(arp_table_learn(&table, &packet, true, 1), ARP_NEW);
+	packet.sender_mac[5] = 8; /* it says so to all */
+	packet.target = PEER;
+	assert_true(arp_is_announcement(&packet));
+	assert_int_equal(arp_table_learn(&table, &packet, false, 2), ARP_MOVED);
+	assert_int_equal(ask(3), ARP_KNOWN);
+	assert_int_equal(mac[5], 8);
+	packet = packet_from(PEER, true, 9); /* it asks for somebody else */
+	packet.target = PEER + 1;
+	assert_false(arp_is_announcement(&packet));
+	assert_int_equal(arp_table_learn(&table, &packet, false, 4), ARP_MOVED);
+	assert_int_equal(ask(5), ARP_KNOWN);
+	assert_int_equal(mac[5], 9);
+	packet = packet_from(0, true, 9);
+	packet.target = 0;
+	assert_false(arp_is_announcement(&packet));
+}
+
+/** Strangers make up addresses: neighbours that answered stay, and few questions are asked. */
+static void test_arp_flood_of_unknown_addresses(void **state)
+{
+	struct arp_packet packet = packet_from(PEER, true, 7);
+	uint32_t asked = 0;
+
+	(void)state;
+	arp_table_init(&table);
+	for (uint32_t i = 0; i < 16; i++) {
+		packet.sender = PEER + i;
+		assert_int_equal(arp_table_learn(&table, &packet, true, 1), ARP_NEW);
+	}
+	for (uint32_t i = 0; i < 100000; i++)
+		asked += arp_table_look_up(&table, 0xc0000000 + i * 7919, 2 + i, mac) == ARP_ASK;
+	assert_int_equal(asked, ARP_ASKS_PER_S);
+	for (uint32_t i = 0; i < 16; i++)
+		assert_int_equal(arp_table_look_up(&table, PEER + i, NS_PER_S, mac), ARP_KNOWN);
+	/* The next second has questions again. */
+	assert_int_equal(arp_table_look_up(&table, 0x0b000000, 2 * NS_PER_S, mac), ARP_ASK);
+}
+
+static void test_arp_rfc5227_announces_and_defends(void **state)
+{
+	struct arp_self self = { 0 };
+
+	(void)state;
+	assert_false(arp_self_is_due(&self, NS_PER_S));
+	arp_self_announce(&self, NS_PER_S);
+	assert_true(arp_self_is_due(&self, NS_PER_S));
+	assert_false(arp_self_is_due(&self, NS_PER_S + ARP_ANNOUNCE_NS - 1));
+	assert_true(arp_self_is_due(&self, NS_PER_S + ARP_ANNOUNCE_NS));
+	assert_false(arp_self_is_due(&self, 1000 * NS_PER_S));
+	assert_true(arp_self_defend(&self, 1000 * NS_PER_S));
+	assert_false(arp_self_defend(&self, 1000 * NS_PER_S + ARP_DEFEND_NS - 1));
+	assert_true(arp_self_defend(&self, 1000 * NS_PER_S + ARP_DEFEND_NS));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -123,6 +200,10 @@ int main(void)
 		cmocka_unit_test(test_arp_asks_and_gives_up),
 		cmocka_unit_test(test_arp_learns_and_refreshes),
 		cmocka_unit_test(test_arp_learns_only_what_it_may),
+		cmocka_unit_test(test_arp_old_entry_is_asked_about_before_use),
+		cmocka_unit_test(test_arp_follows_a_neighbour_that_moves),
+		cmocka_unit_test(test_arp_flood_of_unknown_addresses),
+		cmocka_unit_test(test_arp_rfc5227_announces_and_defends),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

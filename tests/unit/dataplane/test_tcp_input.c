@@ -188,6 +188,221 @@ static void test_tcp_input_rfc9293_active_and_simultaneous_open(void **state)
 	}
 }
 
+static void play_with_timestamps(const struct rig_step *steps)
+{
+	static const struct rig_step handshake[] = {
+		{ TS, .size = 1000 }, { IN, S }, { OUT, SA, 0, 1 }, { IN, A, 1, 1 }, { RIG_END },
+	};
+	struct tcp_config config = rig_config();
+	struct rig rig;
+
+	rig_open(&rig, &config);
+	rig_play(&rig, handshake);
+	rig_play(&rig, steps);
+	rig_close(&rig);
+}
+
+static void test_tcp_input_rfc7323_idle_for_24_days(void **state)
+{
+	static const struct rig_step steps[] = {
+		{ IN, A, 1, 1, 10 },
+		{ BURST },
+		{ WAIT, .size = 40 },
+		{ OUT, A, 1, 11 },
+		{ WAIT, .size = 24U * 24 * 3600 * 1000 - 40 },
+		{ TS, .size = 500 },
+		{ IN, A, 11, 1, 10 },
+		{ GOT, .size = 10 }, /* not a moment more: still a ghost */
+		{ BURST },
+		{ OUT, A, 1, 11 },
+		{ WAIT, .size = 1 },
+		{ IN, A, 11, 1, 10 },
+		{ GOT, .size = 20 }, /* its clock went half round meanwhile */
+		{ TS, .size = 499 },
+		{ IN, A, 21, 1, 10 },
+		{ GOT, .size = 20 }, /* and from here on it counts again */
+		{ RIG_END },
+	};
+
+	(void)state;
+	play_with_timestamps(steps);
+}
+
+static void test_tcp_input_rfc7323_reset_needs_no_timestamp(void **state)
+{
+	static const struct rig_step bare[] = {
+		{ TS, .size = 0 },
+		{ IN, R, 1 },
+		{ CLOSED, .size = TCP_CLOSED_RESET },
+		{ RIG_END },
+	};
+	static const struct rig_step old[] = {
+		{ TS, .size = 7 },
+		{ IN, R, 1 },
+		{ CLOSED, .size = TCP_CLOSED_RESET },
+		{ RIG_END },
+	};
+
+	(void)state;
+	play_with_timestamps(bare);
+	play_with_timestamps(old);
+}
+
+static void test_tcp_input_rfc7323_late_segment_moves_no_echo(void **state)
+{
+	static const struct rig_step early[] = {
+		{ TS, .size = 1005 },
+		{ IN, A, 11, 1, 10 },
+		{ OUT, A, 1, 1 },
+		{ RIG_END },
+	};
+	static const struct rig_step fill[] = {
+		{ TS, .size = 1003 }, { IN, A, 1, 1, 10 }, { BURST },
+		{ OUT, A, 1, 21 },    { RIG_END },
+	};
+	static const struct rig_step handshake[] = {
+		{ TS, .size = 1000 }, { IN, S }, { OUT, SA, 0, 1 }, { IN, A, 1, 1 }, { RIG_END },
+	};
+	struct tcp_config config = rig_config();
+	struct rig rig;
+
+	(void)state;
+	rig_open(&rig, &config);
+	rig_play(&rig, handshake);
+	rig_play(&rig, early); /* beyond the last acknowledgement: its time is not echoed */
+	assert_int_equal(rig.out[rig.out_next - 1].options.ts_echo, 1000);
+	rig_play(&rig, fill); /* section 4.3: the segment that fills the hole is */
+	assert_int_equal(rig.out[rig.out_next - 1].options.ts_echo, 1003);
+	rig_close(&rig);
+}
+
+static void test_tcp_input_rfc6093_urgent_data_is_data(void **state)
+{
+	static const struct rig_step steps[] = {
+		{ IN, A | P | TCP_URG, 1, 1, 100 },
+		{ GOT, .size = 100 },
+		{ IN, A | TCP_URG, 101, 1, 50 },
+		{ GOT, .size = 150 },
+		{ IN, A | TCP_URG, 151, 1 },
+		{ BURST },
+		{ WAIT, .size = 40 },
+		{ OUT, A, 1, 151 },
+		{ QUIET },
+		{ RIG_END },
+	};
+
+	(void)state;
+	rig_run(steps);
+}
+
+static void test_tcp_input_rfc9293_half_close(void **state)
+{
+	static const struct rig_step steps[] = {
+		{ SHUT },
+		{ OUT, FA, 1, 1 },
+		{ IN, A, 1, 2 },
+		{ STATE, .size = TCP_STATE_FIN_WAIT_2 },
+		{ IN, A, 1, 2, 1000 },
+		{ IN, A, 1001, 2, 1000 },
+		{ BURST },
+		{ OUT, A, 2, 2001 },
+		{ GOT, .size = 2000 },
+		{ WAIT, .size = 50000 }, /* nothing hurries the peer */
+		{ IN, A, 2001, 2, 1000 },
+		{ GOT, .size = 3000 },
+		{ IN, FA, 3001, 2 },
+		{ EOF_IS, .size = 1 },
+		{ CLOSED, .size = TCP_CLOSED_NORMAL },
+		{ OUT, A, 2, 3002 },
+		{ RIG_END },
+	};
+
+	(void)state;
+	rig_run(steps);
+}
+
+static void test_tcp_input_rfc9293_fin_and_data_cross(void **state)
+{
+	static const struct rig_step steps[] = {
+		{ SEND, .size = 10 },
+		{ SHUT },
+		{ OUT, A, 1, 1, 10 },
+		{ OUT, FA, 11, 1 },
+		{ IN, FA, 1, 1, 20 },
+		{ GOT, .size = 20 },
+		{ EOF_IS, .size = 1 },
+		{ BURST },
+		{ OUT, A, 12, 22 },
+		{ STATE, .size = TCP_STATE_CLOSING },
+		{ IN, A, 22, 12 },
+		{ ACKED, .size = 10 },
+		{ CLOSED, .size = TCP_CLOSED_NORMAL },
+		{ RIG_END },
+	};
+
+	(void)state;
+	rig_run(steps);
+}
+
+static void test_tcp_input_rfc5961_reset_in_half_open_states(void **state)
+{
+	static const struct rig_step steps[] = {
+		{ IN, S }, { OUT, SA, 0, 1 }, { IN, R, 50 }, { OUT, A, 1, 1 }, { IN, R, 60000 },
+		{ QUIET }, { IN, R, 1 },      { QUIET },     { RIG_END },
+	};
+	struct tcp_config config = rig_config();
+	struct rig rig;
+
+	(void)state;
+	rig_open(&rig, &config);
+	rig_play(&rig, steps);
+	assert_int_equal(tcp_connection_count(rig.stack), 0);
+	rig_close(&rig);
+}
+
+static void test_tcp_input_rfc5961_old_ack_within_a_window_is_harmless(void **state)
+{
+	static const struct rig_step steps[] = {
+		{ SEND, .size = 500 }, { OUT, A, 1, 1, 500 },
+		{ IN, A, 1, 501 },     { ACKED, .size = 500 },
+		{ IN, A, 1, 100, 10 }, /* older than the last, no older than a window */
+		{ GOT, .size = 10 },   { IN, A, 11, 501U - 60001, 10 },
+		{ GOT, .size = 10 },   { BURST },
+		{ OUT, A, 501, 11 },   { QUIET },
+		{ RIG_END },
+	};
+
+	(void)state;
+	rig_run(steps);
+}
+
+/** One acknowledgement for all that is out is as good as one for each segment. */
+static void test_tcp_input_stretch_ack(void **state)
+{
+	static const struct rig_step send[] = { { SEND, .size = 30000 }, { RIG_END } };
+	static const struct rig_step answer[] = {
+		{ IN, A, 1, 10001 },
+		{ ACKED, .size = 10000 },
+		{ BURST },
+		{ RIG_END },
+	};
+	static const struct rig_step handshake[] = {
+		{ IN, S }, { OUT, SA, 0, 1 }, { IN, A, 1, 1 }, { BURST }, { RIG_END },
+	};
+	struct tcp_config config = rig_config();
+	struct rig rig;
+
+	(void)state;
+	rig_open(&rig, &config);
+	rig_play(&rig, handshake);
+	rig_play(&rig, send);
+	assert_int_equal(rig.out_count - rig.out_next, 10);
+	rig_play(&rig, answer);
+	assert_true(rig.out_count - rig.out_next > 20); /* and the window has grown */
+	assert_int_equal(rig.out[rig.out_next + 10].seq - rig.isn, 10001);
+	rig_close(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -199,6 +414,15 @@ int main(void)
 		cmocka_unit_test(test_tcp_input_rfc5961_ack_of_what_was_never_sent),
 		cmocka_unit_test(test_tcp_input_rfc7323_paws),
 		cmocka_unit_test(test_tcp_input_rfc9293_active_and_simultaneous_open),
+		cmocka_unit_test(test_tcp_input_rfc7323_idle_for_24_days),
+		cmocka_unit_test(test_tcp_input_rfc7323_reset_needs_no_timestamp),
+		cmocka_unit_test(test_tcp_input_rfc7323_late_segment_moves_no_echo),
+		cmocka_unit_test(test_tcp_input_rfc6093_urgent_data_is_data),
+		cmocka_unit_test(test_tcp_input_rfc9293_half_close),
+		cmocka_unit_test(test_tcp_input_rfc9293_fin_and_data_cross),
+		cmocka_unit_test(test_tcp_input_rfc5961_reset_in_half_open_states),
+		cmocka_unit_test(test_tcp_input_rfc5961_old_ack_within_a_window_is_harmless),
+		cmocka_unit_test(test_tcp_input_stretch_ack),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Claim: only a sane SYN for an open port opens; half-open connections are capped and the oldest makes room
- * (RFC 4987); the rest is refused by RFC 9293 section 3.10.7.1. Shown by segments.
+ * Claim: only a sane SYN for an open port opens; half-open connections are capped, beyond that SYNs get
+ * cookies, and only a peer that brings one back takes an embryo's place (RFC 4987); the rest is refused by
+ * RFC 9293 section 3.10.7.1. Shown by segments.
  */
+#include "dataplane/tcp/tcp_cookie.h"
+
 #include "tcp_rig_play.h"
 
 static void test_tcp_listen_refuses(void **state)
@@ -21,22 +24,197 @@ static void test_tcp_listen_refuses(void **state)
 	rig_close(&rig);
 }
 
-static void test_tcp_listen_backlog_evicts_the_oldest(void **state)
+static const struct rig_step syn[] = { { IN, S }, { OUT, SA, 0, 1 }, { RIG_END } };
+
+/** Two half-open connections, from ports 1 and 2: no more may be. */
+static void fill_backlog(struct rig *rig)
 {
-	static const struct rig_step syn[] = { { IN, S }, { OUT, SA, 0, 1 }, { RIG_END } };
-	static const struct rig_step ack[] = { { IN, A, 1, 1 }, { RIG_END } };
+	for (rig->port = 1; rig->port <= 2; rig->port++)
+		rig_play(rig, syn);
+	assert_int_equal(rig->stack->embryo_count, 2);
+}
+
+static uint64_t counted(const struct rig *rig, enum counter which)
+{
+	return counters_get(&rig->counters, which);
+}
+
+static void test_tcp_listen_rfc4987_flood_is_answered_with_cookies(void **state)
+{
+	static const struct rig_step open[] = {
+		{ IN, A, 1, 1, 100 },
+		{ GOT, .size = 100 },
+		{ IN, A, 101, 1, 900 },
+		{ SEND, .size = 50 },
+		{ OUT, A, 1, 1001, 50 },
+		{ IN, A, 1001, 51 },
+		{ ACKED, .size = 50 },
+		{ IN, A, 1, 1, 100 }, /* its first segment again: old data, nothing else */
+		{ BURST },
+		{ OUT, A, 51, 1001 },
+		{ QUIET },
+		{ RIG_END },
+	};
+	static const struct rig_step ack[] = { { IN, A, 1, 1 }, { BURST }, { QUIET }, { RIG_END } };
+	struct tcp_config config = rig_config();
+	uint32_t first_isn;
+	struct rig rig;
+
+	(void)state;
+	rig_open(&rig, &config);
+	fill_backlog(&rig);
+	first_isn = rig.out[0].seq;
+	for (rig.port = 3; rig.port <= 50; rig.port++)
+		rig_play(&rig, syn);
+	assert_int_equal(rig.stack->embryo_count, 2);
+	assert_int_equal(tcp_connection_count(rig.stack), 2);
+	assert_int_equal(counted(&rig, COUNTER_TCP_BACKLOG_EVICTIONS), 0);
+	assert_int_equal(counted(&rig, COUNTER_TCP_COOKIES_SENT), 48);
+	rig.port = 50;
+	rig_play(&rig, open); /* its ACK was lost: data opens it, too */
+	assert_int_equal(rig.accepted, 1);
+	assert_int_equal(rig.tcb->snd_mss, 536); /* of the sizes a cookie can tell */
+	assert_int_equal(counted(&rig, COUNTER_TCP_COOKIES_ACCEPTED), 1);
+	assert_int_equal(counted(&rig, COUNTER_TCP_BACKLOG_EVICTIONS), 1);
+	rig.port = 1; /* the oldest made room for a real peer */
+	rig.isn = first_isn;
+	rig_play(&rig, (const struct rig_step[]){ { IN, A, 1, 1 }, { OUT, R }, { RIG_END } });
+	rig.port = 2; /* the other one was remembered all the time */
+	rig.isn = rig.out[1].seq;
+	rig_play(&rig, ack);
+	assert_int_equal(rig.accepted, 2);
+	rig_close(&rig);
+}
+
+static void test_tcp_listen_rfc4987_cookie_keeps_scale_and_sack(void **state)
+{
+	static const struct rig_step steps[] = {
+		{ IN, S },
+		{ OUT, SA, 0, 1 },
+		{ IN, A, 1, 1, 0, 30 },
+		{ STATE, .size = TCP_STATE_ESTABLISHED },
+		{ IN, A, 101, 1, 100 },
+		{ OUT, A, 1, 1 },
+		{ SACKED, 0, 101, 201, 0 },
+		{ SEND, .size = 20000 },
+		{ OUT, A, 1, 1, 512 },
+		{ RIG_END },
+	};
+	struct tcp_config config = rig_config();
+	const struct tcp_packet *answer;
+	struct rig rig;
+
+	(void)state;
+	config.window_max = 1U << 20;
+	rig_open(&rig, &config);
+	fill_backlog(&rig);
+	rig.port = 9;
+	rig.ts = 5000;
+	rig.echoes = true;
+	rig.wscale = 9;
+	rig_play(&rig, steps);
+	answer = &rig.out[2];
+	assert_int_equal(answer->options.ts_echo, 5000);
+	assert_int_equal(answer->options.wscale, 5);
+	assert_int_equal(answer->options.mss, RIG_MSS);
+	assert_true(answer->options.sack_permitted && answer->options.has_wscale);
+	assert_true(rig.tcb->has_ts && rig.tcb->has_sack && rig.tcb->has_wscale);
+	assert_int_equal(rig.tcb->snd_wscale, 9);
+	assert_int_equal(rig.tcb->rcv_wscale, 5);
+	assert_int_equal(rig.tcb->rtt.smoothed_ns, 0); /* the echo was no clock */
+	rig_close(&rig);
+}
+
+static void test_tcp_listen_rfc4987_wrong_cookie_opens_nothing(void **state)
+{
+	static const struct rig_step steps[] = {
+		{ IN, S },
+		{ OUT, SA, 0, 1 },
+		{ IN, A, 1, 2 },
+		{ OUT, R },
+		{ IN, A, 2, 1 },
+		{ OUT, R },
+		{ IN, SA, 1, 1 },
+		{ OUT, R },
+		{ IN, A, 501, 1, 500 },
+		{ QUIET }, /* its first segment is lost: it comes again */
+		{ IN, FA, 501, 1 },
+		{ QUIET },
+		{ IN, A, 1, 1, 500 },
+		{ GOT, .size = 500 },
+		{ RIG_END },
+	};
+	static const struct rig_step late[] = {
+		{ IN, A, 1, 1, 10 }, { OUT, R }, { RIG_END }, /* a peer of long ago is told so */
+	};
 	struct tcp_config config = rig_config();
 	struct rig rig;
 
 	(void)state;
 	rig_open(&rig, &config);
-	for (rig.port = 1; rig.port <= 50; rig.port++)
-		rig_play(&rig, syn);
-	assert_int_equal(rig.stack->embryo_count, 2);
-	assert_int_equal(counters_get(&rig.counters, COUNTER_TCP_BACKLOG_EVICTIONS), 48);
-	rig.port = 50;
-	rig_play(&rig, ack); /* the newest got through */
+	fill_backlog(&rig);
+	rig.port = 3;
+	rig_play(&rig, steps);
 	assert_int_equal(rig.accepted, 1);
+	assert_int_equal(counted(&rig, COUNTER_TCP_COOKIES_FAILED), 4);
+	rig_close(&rig);
+	rig_open(&rig, &config);
+	fill_backlog(&rig);
+	rig.port = 3;
+	rig_play(&rig, syn);
+	rig.now_ns += TCP_COOKIE_LIFE_NS;
+	rig_play(&rig, late);
+	assert_int_equal(rig.accepted, 0);
+	rig_close(&rig);
+}
+
+static void test_tcp_listen_no_cookies_while_there_is_room(void **state)
+{
+	static const struct rig_step steps[] = { { IN, A, 1, 1 }, { OUT, R }, { RIG_END } };
+	struct tcp_config config = rig_config();
+	struct tcp_tuple tuple = { RIG_SELF, RIG_PEER, RIG_PORT, 3 };
+	struct rig rig;
+
+	(void)state;
+	rig_open(&rig, &config);
+	rig.port = 3;
+	rig.isn = tcp_cookie_make(&config.secret, &tuple, RIG_PEER_ISN, 1000, rig.now_ns);
+	rig_play(&rig, steps);
+	assert_int_equal(rig.accepted, 0);
+	assert_int_equal(counted(&rig, COUNTER_TCP_COOKIES_SENT), 0);
+	assert_int_equal(counted(&rig, COUNTER_TCP_COOKIES_FAILED), 0);
+	rig_close(&rig);
+}
+
+static void test_tcp_listen_cookie_without_room_is_dropped(void **state)
+{
+	static const struct rig_step open[] = {
+		{ IN, S },
+		{ OUT, SA, 0, 1 },
+		{ IN, A, 1, 1 },
+		{ RIG_END },
+	};
+	static const struct rig_step late[] = { { IN, A, 1, 1, 10 }, { QUIET }, { RIG_END } };
+	struct tcp_config config = rig_config();
+	uint32_t isn;
+	struct rig rig;
+
+	(void)state;
+	config.syn_backlog_max = 1;
+	rig_open(&rig, &config);
+	rig.port = 1;
+	rig_play(&rig, syn);
+	rig.port = 2;
+	rig_play(&rig, syn);
+	isn = rig.isn; /* a cookie that comes late */
+	for (rig.port = 3; rig.port <= 6; rig.port++)
+		rig_play(&rig, open); /* real ones: three free places, then the embryo's */
+	assert_int_equal(rig.accepted, 4);
+	rig.port = 2;
+	rig.isn = isn;
+	rig_play(&rig, late);
+	assert_int_equal(rig.accepted, 4);
+	assert_int_equal(counted(&rig, COUNTER_TCP_DROP_CONNECTIONS), 1);
 	rig_close(&rig);
 }
 
@@ -90,7 +268,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tcp_listen_refuses),
-		cmocka_unit_test(test_tcp_listen_backlog_evicts_the_oldest),
+		cmocka_unit_test(test_tcp_listen_rfc4987_flood_is_answered_with_cookies),
+		cmocka_unit_test(test_tcp_listen_rfc4987_cookie_keeps_scale_and_sack),
+		cmocka_unit_test(test_tcp_listen_rfc4987_wrong_cookie_opens_nothing),
+		cmocka_unit_test(test_tcp_listen_no_cookies_while_there_is_room),
+		cmocka_unit_test(test_tcp_listen_cookie_without_room_is_dropped),
 		cmocka_unit_test(test_tcp_listen_all_connections_in_use),
 		cmocka_unit_test(test_tcp_listen_lost_answer_and_rejecting_owner),
 	};

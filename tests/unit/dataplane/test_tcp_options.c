@@ -72,12 +72,30 @@ static void test_tcp_options_refuses_lies(void **state)
 	}
 }
 
+static void test_tcp_options_rfc7323_scale_is_14_at_most(void **state)
+{
+	static const uint8_t rows[][2] = {
+		{ 0, 0 }, { 13, 13 }, { 14, 14 }, { 15, 14 }, { 255, 14 }
+	};
+	struct tcp_options out;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+		const uint8_t bytes[] = { 3, 3, rows[i][0], 0 };
+
+		assert_int_equal(tcp_options_parse(bytes, sizeof(bytes), &out), 0);
+		assert_true(out.has_wscale);
+		assert_int_equal(out.wscale, rows[i][1]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tcp_options_round_trip),
 		cmocka_unit_test(test_tcp_options_blocks_that_do_not_fit_are_left_off),
 		cmocka_unit_test(test_tcp_options_refuses_lies),
+		cmocka_unit_test(test_tcp_options_rfc7323_scale_is_14_at_most),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

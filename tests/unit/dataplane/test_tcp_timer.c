@@ -124,6 +124,102 @@ static void test_tcp_timer_rfc1122_keepalive(void **state)
 	rig_close(&rig);
 }
 
+static void test_tcp_timer_keepalive_settings(void **state)
+{
+	static const struct rig_step steps[] = {
+		{ IN, S },           { OUT, SA, 0, 1 },      { IN, A, 1, 1 },
+		{ BURST },           { WAIT, .size = 4999 }, { QUIET },
+		{ WAIT, .size = 1 }, { OUT, A, 0, 1 },       { WAIT, .size = 700 },
+		{ OUT, A, 0, 1 },    { WAIT, .size = 699 },  { CLOSED, .size = 99 },
+		{ WAIT, .size = 1 }, { OUT, RA, 1, 1 },      { CLOSED, .size = TCP_CLOSED_TIMEOUT },
+		{ RIG_END },
+	};
+	struct tcp_config config = rig_config();
+	struct rig rig;
+
+	(void)state;
+	config.keepalive_ms = 5000;
+	config.keepalive_interval_ms = 700;
+	config.keepalive_probes = 2;
+	rig_open(&rig, &config);
+	rig_play(&rig, steps);
+	rig_close(&rig);
+}
+
+/** Run timers up to `end_ns` or the end of the connection. */
+static void run_timers(struct rig *rig, int64_t end_ns)
+{
+	while (!rig->is_closed && tcp_next_timer_ns(rig->stack) <= end_ns) {
+		rig->now_ns = MAX(rig->now_ns, tcp_next_timer_ns(rig->stack));
+		(void)tcp_poll(rig->stack, rig->now_ns);
+	}
+	if (!rig->is_closed)
+		rig->now_ns = end_ns;
+}
+
+static void test_tcp_timer_rfc5482_user_timeout(void **state)
+{
+	static const struct rig_step open[] = {
+		{ IN, S },
+		{ OUT, SA, 0, 1 },
+		{ IN, A, 1, 1 },
+		{ SEND, .size = 20 },
+		{ OUT, A, 1, 1, 20 },
+		{ RIG_END },
+	};
+	static const struct rig_step progress[] = { { IN, A, 1, 11 }, { BURST }, { RIG_END } };
+	static const struct rig_step end[] = { { IN, A, 1, 21 }, { BURST }, { RIG_END } };
+	struct tcp_config config = rig_config();
+	int64_t begin_ns;
+	struct rig rig;
+
+	(void)state;
+	config.user_timeout_ms = 2900;
+	rig_open(&rig, &config);
+	rig_play(&rig, open);
+	begin_ns = rig.now_ns;
+	run_timers(&rig, begin_ns + 2800 * NS_PER_MS);
+	rig_play(&rig, progress);
+	run_timers(&rig, begin_ns + 5699 * NS_PER_MS);
+	assert_false(rig.is_closed);
+	run_timers(&rig, begin_ns + 60 * NS_PER_S);
+	assert_true(rig.is_closed);
+	assert_int_equal(rig.reason, TCP_CLOSED_TIMEOUT);
+	assert_int_equal(rig.now_ns - begin_ns, 5700 * NS_PER_MS);
+	assert_int_equal(rig.out[rig.out_count - 1].flags, RA);
+	rig_close(&rig);
+
+	rig_open(&rig, &config); /* nothing out: any silence is fine */
+	rig_play(&rig, open);
+	rig_play(&rig, end);
+	run_timers(&rig, rig.now_ns + 600 * NS_PER_S);
+	assert_false(rig.is_closed);
+	rig_close(&rig);
+}
+
+/** A peer that answers probes of its shut window is alive, whatever the user timeout says. */
+static void test_tcp_timer_rfc5482_shut_window_is_no_timeout(void **state)
+{
+	static const struct rig_step open[] = {
+		{ IN, S }, { OUT, SA, 0, 1 },     { IN, A, 1, 1, 0, UINT32_MAX },
+		{ BURST }, { SEND, .size = 500 }, { RIG_END },
+	};
+	static const struct rig_step shut[] = { { IN, A, 1, 1, 0, UINT32_MAX }, { RIG_END } };
+	struct tcp_config config = rig_config();
+	struct rig rig;
+
+	(void)state;
+	config.user_timeout_ms = 1000;
+	rig_open(&rig, &config);
+	rig_play(&rig, open);
+	for (int i = 0; i < 100; i++) {
+		run_timers(&rig, rig.now_ns + 500 * NS_PER_MS);
+		rig_play(&rig, shut);
+	}
+	assert_false(rig.is_closed);
+	rig_close(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -131,6 +227,9 @@ int main(void)
 		cmocka_unit_test(test_tcp_timer_rfc9293_zero_window_probe),
 		cmocka_unit_test(test_tcp_timer_gives_up_after_silence),
 		cmocka_unit_test(test_tcp_timer_rfc1122_keepalive),
+		cmocka_unit_test(test_tcp_timer_keepalive_settings),
+		cmocka_unit_test(test_tcp_timer_rfc5482_user_timeout),
+		cmocka_unit_test(test_tcp_timer_rfc5482_shut_window_is_no_timeout),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

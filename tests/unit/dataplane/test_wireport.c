@@ -516,6 +516,64 @@ static void send_raw(const uint8_t *frame, uint16_t size)
 	assert_int_equal(nic_tx_burst(w.far, 0, &packet, 1), 1);
 }
 
+static void send_arp(bool is_request, uint32_t sender, uint32_t target, uint8_t last)
+{
+	struct arp_packet arp = { .is_request = is_request,
+				  .sender_mac = { 2, 0, 0, 0, 0, last },
+				  .sender = sender,
+				  .target = target };
+	uint8_t frame[14 + ARP_PACKET_SIZE];
+
+	eth_write(frame, eth_broadcast, arp.sender_mac, ETH_ARP);
+	arp_write(frame + 14, &arp, (const uint8_t[6]){ 0 });
+	send_raw(frame, sizeof(frame));
+	steps(4);
+}
+
+static uint8_t client_seen_by(uint32_t core)
+{
+	uint8_t mac[6];
+
+	assert_int_equal(arp_table_look_up(&w.core[core].wireport->arp, CLIENT, w.now_ns, mac),
+			 ARP_KNOWN);
+	return mac[5];
+}
+
+/** What the first queue received is known to both cores. */
+static void test_wireport_neighbour_that_moves_is_followed(void **state)
+{
+	(void)state;
+	send_arp(true, CLIENT, BOX, 7);
+	assert_int_equal(w.arp_answered, 1);
+	assert_int_equal(client_seen_by(0), 7);
+	assert_int_equal(client_seen_by(1), 7);
+	send_arp(true, CLIENT, CLIENT, 8); /* it announces itself at another station */
+	assert_int_equal(client_seen_by(0), 8);
+	assert_int_equal(client_seen_by(1), 8);
+	send_arp(true, CLIENT, CLIENT - 1, 9); /* it asks for somebody else from a third one */
+	assert_int_equal(client_seen_by(0), 9);
+	assert_int_equal(client_seen_by(1), 9);
+	assert_int_equal(counted(0, COUNTER_WIREPORT_ARP_MOVED), 2);
+	assert_int_equal(w.arp_answered, 1);
+}
+
+static void test_wireport_rfc5227_own_address(void **state)
+{
+	(void)state;
+	send_arp(true, 0, BOX, 5); /* a probe: is the address taken? */
+	assert_int_equal(w.arp_answered, 1);
+	send_arp(true, BOX, BOX, 5); /* and now it claims it */
+	send_arp(false, BOX, CLIENT, 5);
+	assert_int_equal(counted(0, COUNTER_WIREPORT_ARP_CONFLICTS), 2);
+	assert_int_equal(w.arp_announced, 2); /* at the start, and one defence */
+	w.now_ns += ARP_ANNOUNCE_NS;
+	steps(4);
+	assert_int_equal(w.arp_announced, 3);
+	w.now_ns += ARP_DEFEND_NS;
+	send_arp(true, BOX, BOX, 5);
+	assert_int_equal(w.arp_announced, 4);
+}
+
 static uint16_t make_ip(uint8_t *frame, uint8_t protocol, uint16_t size)
 {
 	eth_write(frame, w.near->mac, w.far->mac, ETH_IP4);
@@ -626,6 +684,8 @@ int main(void)
 		ROW(test_wireport_session_closes_or_aborts),
 		ROW(test_wireport_refused_session_is_reset),
 		ROW(test_wireport_gives_up_on_silent_neighbour),
+		ROW(test_wireport_neighbour_that_moves_is_followed),
+		ROW(test_wireport_rfc5227_own_address),
 		ROW(test_wireport_answers_echo_within_rate),
 		ROW(test_wireport_counts_each_drop),
 		ROW(test_wireport_refuses_bad_settings),

@@ -127,6 +127,17 @@ static void take_early(struct tcb *tcb, const struct tcp_packet *packet, int64_t
 	tcp_output_ack(tcb, now_ns);
 }
 
+/** Early pieces that rcv_nxt has reached are in order now. */
+static void absorb(struct tcb *tcb)
+{
+	uint32_t next = tcp_ranges_absorb(&tcb->ranges, &tcb->stack->pieces, tcb->rcv_nxt);
+
+	tcb->kept += next - tcb->rcv_nxt;
+	tcb->rcv_nxt = next;
+	tcp_sack_advance(&tcb->sack, next);
+	tcb->ack_now = true;
+}
+
 /** Offer in place what arrived in order; keep what the owner leaves. @return false: it ended */
 static bool take_in_order(struct tcb *tcb, const struct tcp_packet *packet)
 {
@@ -139,6 +150,7 @@ static bool take_in_order(struct tcb *tcb, const struct tcp_packet *packet)
 		if (tcb->state == TCP_STATE_CLOSED)
 			return false;
 	}
+	tcb->rcv_nxt += taken;
 	if (taken < packet->size) {
 		struct tcp_piece piece = { .bytes = packet->bytes + taken,
 					   .buffer = packet->buffer,
@@ -149,21 +161,14 @@ static bool take_in_order(struct tcb *tcb, const struct tcp_packet *packet)
 		    tcp_ranges_push_ready(&tcb->ranges, &stack->pieces, &piece,
 					  stack->pieces_max) != 0) {
 			refuse(tcb, piece.size);
-			tcb->rcv_nxt += taken;
-			return true;
+		} else {
+			stack->ops.hold(stack->ctx, packet->buffer);
+			tcb->kept += piece.size;
+			tcb->rcv_nxt += piece.size;
 		}
-		stack->ops.hold(stack->ctx, packet->buffer);
-		tcb->kept += piece.size;
 	}
-	tcb->rcv_nxt += packet->size;
-	if (fills_hole) {
-		uint32_t next = tcp_ranges_absorb(&tcb->ranges, &stack->pieces, tcb->rcv_nxt);
-
-		tcb->kept += next - tcb->rcv_nxt;
-		tcb->rcv_nxt = next;
-		tcp_sack_advance(&tcb->sack, next);
-		tcb->ack_now = true;
-	}
+	if (fills_hole)
+		absorb(tcb);
 	tcp_receive_offer(tcb);
 	return tcb->state != TCP_STATE_CLOSED;
 }

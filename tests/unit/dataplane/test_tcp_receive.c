@@ -170,6 +170,46 @@ static void test_tcp_receive_beyond_a_shut_window(void **state)
 	rig_run(steps);
 }
 
+/** With no room for the rest of a segment, what was taken of it may reach into an early piece: that
+    is in order then, and no block reports bytes that are acknowledged. */
+static void test_tcp_receive_refused_rest_reaches_an_early_piece(void **state)
+{
+	static const struct rig_step steps[] = {
+		{ IN, A, 51, 1, 100 }, { OUT, A, 1, 1 }, { IN, A, 1001, 1, 10 },
+		{ OUT, A, 1, 1 },      { RIG_END },
+	};
+	static const struct rig_step end[] = {
+		{ HELD, .size = 16 },
+		{ TAKE, .size = 70 },
+		{ IN, A, 1, 1, 100 },
+		{ GOT, .size = 70 },
+		{ BURST },
+		{ OUT, A, 1, 151 },
+		{ SACKED, 0, 1281, 1291, 0 },
+		{ HELD, .size = 16 },
+		{ TAKE, .size = 1000 },
+		{ RESUME },
+		{ GOT, .size = 150 },
+		{ HELD, .size = 15 },
+		{ RIG_END },
+	};
+	struct tcp_config config = rig_config();
+	struct rig rig;
+
+	(void)state;
+	rig_open(&rig, &config);
+	rig_play(&rig,
+		 (const struct rig_step[]){
+			 { IN, S }, { OUT, SA, 0, 1 }, { IN, A, 1, 1 }, { BURST }, { RIG_END } });
+	rig_play(&rig, steps);
+	for (uint32_t i = 1; i < 15; i++) /* a quarter of 64 pieces */
+		rig_play(&rig, (const struct rig_step[]){ { IN, A, 1001 + 20 * i, 1, 10 },
+							  { OUT, A, 1, 1 },
+							  { RIG_END } });
+	rig_play(&rig, end);
+	rig_close(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -179,6 +219,7 @@ int main(void)
 		cmocka_unit_test(test_tcp_receive_keeps_what_the_owner_leaves),
 		cmocka_unit_test(test_tcp_receive_window_closes_and_opens_with_credit),
 		cmocka_unit_test(test_tcp_receive_beyond_a_shut_window),
+		cmocka_unit_test(test_tcp_receive_refused_rest_reaches_an_early_piece),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

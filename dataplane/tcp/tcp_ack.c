@@ -27,24 +27,31 @@ static bool take_sack_blocks(struct tcb *tcb, const struct tcp_packet *packet)
 	return is_news;
 }
 
-static void measure(struct tcb *tcb, const struct tcp_packet *packet, int64_t now_ns)
+/** @return the round trip it measured; 0: none */
+static int64_t measure(struct tcb *tcb, const struct tcp_packet *packet, int64_t now_ns)
 {
+	int64_t rtt_ns = 0;
+
 	if (tcb->has_ts && packet->options.has_ts) {
 		uint32_t ms = tcp_tcb_ts_now(tcb->ts_offset, now_ns) - packet->options.ts_echo;
 
 		if (packet->options.ts_echo != 0 && (int32_t)ms >= 0)
-			tcp_rtt_sample(&tcb->rtt, ms * NS_PER_MS);
+			rtt_ns = MAX(ms * NS_PER_MS, INT64_C(1));
 	} else if (tcb->timed_ns != 0 && tcp_seq_leq(tcb->timed_seq, packet->ack)) {
-		tcp_rtt_sample(&tcb->rtt, now_ns - tcb->timed_ns);
+		rtt_ns = MAX(now_ns - tcb->timed_ns, INT64_C(1));
 	}
 	if (tcp_seq_leq(tcb->timed_seq, packet->ack))
 		tcb->timed_ns = 0;
+	if (rtt_ns != 0)
+		tcp_rtt_sample(&tcb->rtt, rtt_ns);
+	return rtt_ns;
 }
 
 /** Recovery ends when everything sent before it began is acknowledged; until then each partial
     acknowledgement uncovers the next hole (RFC 6582 section 3.2). */
-static void step_recovery(struct tcb *tcb, uint32_t acked, uint32_t flight)
+static void step_recovery(struct tcb *tcb, const struct tcp_cc_ack *ack)
 {
+	uint32_t acked = (uint32_t)ack->acked;
 	bool is_over = tcp_seq_leq(tcb->recover, tcb->snd_una);
 
 	if (tcb->recovery == TCP_RECOVERY_FAST && !is_over) {
@@ -56,7 +63,7 @@ static void step_recovery(struct tcb *tcb, uint32_t acked, uint32_t flight)
 		return;
 	}
 	if (tcb->recovery != TCP_RECOVERY_FAST)
-		tcp_cc_on_ack(&tcb->cc, acked, flight);
+		tcp_cc_on_ack(&tcb->cc, ack);
 	tcb->duplicate_acks = tcb->duplicate_size = 0;
 	if (is_over)
 		tcb->recovery = TCP_RECOVERY_NONE;
@@ -66,7 +73,9 @@ static void step_recovery(struct tcb *tcb, uint32_t acked, uint32_t flight)
 static bool advance(struct tcb *tcb, const struct tcp_packet *packet, int64_t now_ns)
 {
 	uint32_t acked = packet->ack - tcb->snd_una;
-	uint32_t flight = tcb->snd_max - tcb->snd_una;
+	struct tcp_cc_ack ack = { .acked = acked,
+				  .flight = tcb->snd_max - tcb->snd_una,
+				  .now_ns = now_ns };
 	uint32_t data = (uint32_t)MIN((uint64_t)acked, tcb->queued);
 
 	if (acked > data) {
@@ -74,7 +83,8 @@ static bool advance(struct tcb *tcb, const struct tcp_packet *packet, int64_t no
 		CHECK(acked == data + 1);
 		tcb->fin_acked = true;
 	}
-	measure(tcb, packet, now_ns);
+	ack.rtt_ns = measure(tcb, packet, now_ns);
+	ack.srtt_ns = tcb->rtt.smoothed_ns;
 	tcb->retries = 0;
 	tcb->snd_una = packet->ack;
 	tcb->snd_nxt = tcp_seq_max(tcb->snd_nxt, tcb->snd_una);
@@ -83,7 +93,9 @@ static bool advance(struct tcb *tcb, const struct tcp_packet *packet, int64_t no
 		tcp_timer_clear(tcb, TCP_TIMER_PERSIST);
 	tcp_timer_clear(tcb, TCP_TIMER_USER); /* progress */
 	tcp_sacked_advance(&tcb->sacked, tcb->snd_una);
-	step_recovery(tcb, acked, flight);
+	ack.una = tcb->snd_una;
+	ack.nxt = tcb->snd_nxt;
+	step_recovery(tcb, &ack);
 	tcp_timer_retransmit(tcb, now_ns, true);
 	tcp_tcb_dirty(tcb);
 	if (data > 0)
@@ -92,7 +104,7 @@ static bool advance(struct tcb *tcb, const struct tcp_packet *packet, int64_t no
 }
 
 /** An acknowledgement of nothing new while bytes are out: a later segment arrived at the peer. */
-static void duplicate(struct tcb *tcb, bool is_news)
+static void duplicate(struct tcb *tcb, bool is_news, int64_t now_ns)
 {
 	if (!tcb->has_sack)
 		tcb->duplicate_size += MIN((uint32_t)tcb->snd_mss,
@@ -105,7 +117,7 @@ static void duplicate(struct tcb *tcb, bool is_news)
 	    !(is_news && tcb->sacked.size > (TCP_DUPLICATE_ACKS - 1U) * tcb->snd_mss))
 		return;
 	tcp_tcb_count(tcb, COUNTER_TCP_FAST_RETRANSMITS);
-	tcp_cc_on_loss(&tcb->cc, tcb->snd_max - tcb->snd_una);
+	tcp_cc_on_loss(&tcb->cc, tcb->snd_max - tcb->snd_una, TCP_CC_LOSS, now_ns);
 	tcb->recovery = TCP_RECOVERY_FAST;
 	tcb->recover = tcb->snd_max;
 	tcb->resend_next = tcb->snd_una;
@@ -136,7 +148,7 @@ void tcp_ack_handshake(struct tcb *tcb, const struct tcp_packet *packet, int64_t
 	uint8_t scale = (packet->flags & TCP_SYN) != 0 ? 0 : tcb->snd_wscale;
 
 	CHECK(packet->ack == tcb->iss + 1);
-	measure(tcb, packet, now_ns);
+	(void)measure(tcb, packet, now_ns);
 	if (tcb->retries > 0)
 		tcp_rtt_handshake_lost(&tcb->rtt);
 	tcb->retries = 0;
@@ -169,7 +181,7 @@ bool tcp_ack_input(struct tcb *tcb, const struct tcp_packet *packet, int64_t now
 	if (packet->ack == tcb->snd_una && tcb->snd_una != tcb->snd_max &&
 	    (is_news || (packet->size == 0 && (packet->flags & TCP_FIN) == 0 &&
 			 window == tcb->snd_wnd && !tcp_timer_is_set(tcb, TCP_TIMER_PERSIST))))
-		duplicate(tcb, is_news);
+		duplicate(tcb, is_news, now_ns);
 	if (packet->ack == tcb->snd_una)
 		update_window(tcb, packet);
 	return true;

@@ -415,7 +415,7 @@ void tcp_output_flush(struct tcb *tcb, int64_t now_ns)
 
 		if (tcb->snd_una == tcb->snd_max && tcb->sent_ns != 0 &&
 		    now_ns - tcb->sent_ns > tcp_rtt_timeout_ns(&tcb->rtt))
-			tcp_cc_on_idle(&tcb->cc);
+			tcp_cc_on_idle(&tcb->cc, now_ns);
 		if (tcb->recovery == TCP_RECOVERY_FAST)
 			has_buffers = send_holes(tcb, now_ns);
 		if (has_buffers && !send_queue(tcb, now_ns))

@@ -145,7 +145,7 @@ void tcp_tcb_agree(struct tcb *tcb, const struct tcp_options *packet_options)
 		tcb->rcv_wscale = 0;
 	tcb->ts_recent = packet_options->ts_value;
 	tcb->ts_recent_ns = tcb->stack->now_ns;
-	tcp_cc_init(&tcb->cc, mss);
+	tcp_cc_init(&tcb->cc, TCP_CC_NEWRENO, mss);
 }
 
 void tcp_tcb_dirty(struct tcb *tcb)

@@ -87,7 +87,7 @@ static void on_retransmit(struct tcb *tcb, int64_t now_ns)
 		tcp_tcb_close(tcb, TCP_CLOSED_TIMEOUT);
 		return;
 	}
-	tcp_cc_on_timeout(&tcb->cc, tcb->snd_max - tcb->snd_una, tcb->retries == 0);
+	tcp_cc_on_timeout(&tcb->cc, tcb->snd_max - tcb->snd_una, tcb->retries == 0, now_ns);
 	tcb->retries++;
 	tcp_rtt_back_off(&tcb->rtt);
 	tcp_tcb_count(tcb, COUNTER_TCP_RTO);

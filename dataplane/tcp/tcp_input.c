@@ -105,6 +105,21 @@ static void input_syn_again(struct tcb *tcb, const struct tcp_packet *packet, in
 	tcp_output_challenge(tcb, now_ns); /* RFC 5961 section 4 */
 }
 
+/** A segment before the window: a keepalive, or something sent again because our answer was lost.
+    Its numbers show that it is the peer's, so the peer is there. */
+static void hear(struct tcb *tcb, const struct tcp_packet *packet, int64_t now_ns)
+{
+	if (tcb->state < TCP_STATE_ESTABLISHED || (packet->flags & TCP_ACK) == 0 ||
+	    !tcp_seq_lt(packet->seq, tcb->rcv_nxt) ||
+	    tcp_seq_lt(packet->seq, tcb->rcv_nxt - tcb->stack->config.window_max - 1) ||
+	    tcp_seq_lt(packet->ack, tcb->snd_una - tcb->snd_wnd_max) ||
+	    tcp_seq_lt(tcb->snd_max, packet->ack))
+		return;
+	tcb->heard_ns = now_ns;
+	if (tcb->snd_una == tcb->snd_max)
+		tcb->retries = 0;
+}
+
 static void input_open(struct tcb *tcb, struct tcp_packet *packet, int64_t now_ns)
 {
 	uint32_t seq = packet->seq;
@@ -117,8 +132,12 @@ static void input_open(struct tcb *tcb, struct tcp_packet *packet, int64_t now_n
 		input_syn_again(tcb, packet, now_ns);
 		return;
 	}
-	if (!is_timely(tcb, packet, now_ns) || !tcp_receive_trim(tcb, packet, now_ns))
+	if (!is_timely(tcb, packet, now_ns))
 		return;
+	if (!tcp_receive_trim(tcb, packet, now_ns)) {
+		hear(tcb, packet, now_ns);
+		return;
+	}
 	if ((packet->flags & TCP_ACK) == 0) {
 		tcp_tcb_count(tcb, COUNTER_TCP_DROP_NO_ACK);
 		return;

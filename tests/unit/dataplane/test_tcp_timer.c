@@ -124,6 +124,32 @@ static void test_tcp_timer_rfc1122_keepalive(void **state)
 	rig_close(&rig);
 }
 
+/** Our probes, or the answers to them, are lost, but the peer's own keepalives come: it is there. */
+static void test_tcp_timer_peer_that_probes_is_not_given_up(void **state)
+{
+	static const struct rig_step begin[] = {
+		{ IN, S }, { OUT, SA, 0, 1 }, { IN, A, 1, 1 }, { BURST }, { RIG_END },
+	};
+	static const struct rig_step minute[] = {
+		{ WAIT, .size = 30000 }, { OUT, A, 0, 1 },
+		{ WAIT, .size = 10000 }, { OUT, A, 0, 1 },
+		{ WAIT, .size = 5000 },  { IN, A, 0, 1 },
+		{ OUT, A, 1, 1 },        { RIG_END },
+	};
+	static const struct rig_step end[] = { { CLOSED, .size = 99 }, { RIG_END } };
+	struct tcp_config config = rig_config();
+	struct rig rig;
+
+	(void)state;
+	config.keepalive_ms = 30000;
+	rig_open(&rig, &config);
+	rig_play(&rig, begin);
+	for (uint32_t i = 0; i < 5; i++)
+		rig_play(&rig, minute);
+	rig_play(&rig, end);
+	rig_close(&rig);
+}
+
 static void test_tcp_timer_keepalive_settings(void **state)
 {
 	static const struct rig_step steps[] = {
@@ -227,6 +253,7 @@ int main(void)
 		cmocka_unit_test(test_tcp_timer_rfc9293_zero_window_probe),
 		cmocka_unit_test(test_tcp_timer_gives_up_after_silence),
 		cmocka_unit_test(test_tcp_timer_rfc1122_keepalive),
+		cmocka_unit_test(test_tcp_timer_peer_that_probes_is_not_given_up),
 		cmocka_unit_test(test_tcp_timer_keepalive_settings),
 		cmocka_unit_test(test_tcp_timer_rfc5482_user_timeout),
 		cmocka_unit_test(test_tcp_timer_rfc5482_shut_window_is_no_timeout),

@@ -176,13 +176,15 @@ void tcp_output_syn(struct tcb *tcb, int64_t now_ns)
 	uint32_t window = MIN(tcb->credit, tcb->stack->config.window_max);
 
 	window = MIN(window, WINDOW_FIELD_MAX); /* of a SYN: never scaled (RFC 7323 section 2.2) */
-	packet.window = (uint16_t)window;
 	if (is_answer) {
 		tcb->rcv_edge = tcp_seq_max(tcb->rcv_edge, tcb->rcv_nxt + window);
 		tcb->rcv_acked = tcb->rcv_nxt;
+		window = tcb->rcv_edge - tcb->rcv_nxt; /* an earlier SYN may have offered more */
 	} else {
 		tcb->rcv_edge = MAX(tcb->rcv_edge, window); /* from rcv_nxt, unknown yet */
+		window = tcb->rcv_edge;
 	}
+	packet.window = (uint16_t)MIN(window, WINDOW_FIELD_MAX);
 	tcp_packet_build(&packet, &segment);
 	if (!emit(tcb->stack, &segment))
 		return; /* its retransmission timer runs */

@@ -79,12 +79,38 @@ static void test_tcp_output_missing_buffer_only_delays(void **state)
 	rig_run(steps);
 }
 
+static void test_tcp_output_syn_again_takes_no_window_back(void **state)
+{
+	static const struct rig_step steps[] = {
+		{ OUT, S },
+		{ WINDOW, .size = 20000 },
+		{ CREDIT, .size = 100 },
+		{ WAIT, .size = 1000 },
+		{ OUT, S },
+		{ WINDOW, .size = 20000 },
+		{ IN, S },
+		{ OUT, SA, 0, 1 },
+		{ WINDOW, .size = 20000 },
+		{ RIG_END },
+	};
+	struct tcp_tuple tuple = { RIG_SELF, RIG_PEER, RIG_PORT, 1234 };
+	struct tcp_config config = rig_config();
+	struct rig rig;
+
+	(void)state;
+	rig_open(&rig, &config);
+	assert_int_equal(tcp_connect(rig.stack, &tuple, &rig, rig.now_ns, &rig.tcb), 0);
+	rig_play(&rig, steps);
+	rig_close(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tcp_output_rfc6928_initial_window),
 		cmocka_unit_test(test_tcp_output_fin_goes_with_the_last_data),
 		cmocka_unit_test(test_tcp_output_missing_buffer_only_delays),
+		cmocka_unit_test(test_tcp_output_syn_again_takes_no_window_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -48,7 +48,7 @@ static struct tcb *make_embryo(struct tcp_stack *stack, const struct tcp_tuple *
 {
 	struct tcb *tcb;
 
-	if (is_full(stack))
+	if (list_is_empty(&stack->spare) && stack->embryo_count > 0)
 		evict_oldest(stack);
 	tcb = tcp_tcb_new(stack, tuple);
 	if (tcb == NULL) {
@@ -142,6 +142,10 @@ static void open_by_cookie(struct tcp_stack *stack, struct tcp_packet *packet, u
 	tcb->rcv_acked = tcb->rcv_nxt;
 	tcp_timer_retransmit(tcb, now_ns, true);
 	tcp_input_packet(tcb, packet, now_ns);
+	/* It is open now, and took nobody's place: an honest peer's embryo whose last ACK was lost must
+	   not go, for the peer believes to be connected. Unless that segment was no good. */
+	if (stack->embryo_count > stack->config.syn_backlog_max)
+		evict_oldest(stack);
 }
 
 /** @return false: it has nothing to do with a cookie, refuse it */

@@ -2,80 +2,65 @@
 #include "dataplane/tcp/tcp_ack.h"
 
 #include "dataplane/tcp/tcp_output.h"
+#include "dataplane/tcp/tcp_recovery.h"
 #include "dataplane/tcp/tcp_timer.h"
 
 #include "dataplane/core/hot.h"
 
-/** @return true: the blocks told something new */
-static bool take_sack_blocks(struct tcb *tcb, const struct tcp_packet *packet)
+/** RFC 2883 section 4: the first block tells of something that came twice when it lies before the
+    acknowledgement, or inside the second block. */
+static bool is_duplicate(const struct tcb *tcb, const struct tcp_packet *packet)
+{
+	const struct tcp_range *blocks = packet->options.sack;
+
+	if (tcp_seq_leq(blocks[0].end, packet->ack))
+		return tcp_seq_lt(packet->ack - blocks[0].start, tcb->snd_wnd_max);
+	return packet->options.sack_count > 1 && tcp_seq_leq(blocks[1].start, blocks[0].start) &&
+	       tcp_seq_leq(blocks[0].end, blocks[1].end);
+}
+
+/** Note what the peer reports beyond its acknowledgement, and a duplicate. */
+static void take_blocks(struct tcb *tcb, const struct tcp_packet *packet,
+			struct tcp_recovery_ack *report)
 {
 	const struct tcp_options *options = &packet->options;
-	bool is_news = false;
 
-	if (!tcb->has_sack)
-		return false;
 	for (uint32_t i = 0; i < options->sack_count; i++) {
 		struct tcp_range block = options->sack[i];
 
-		/* A duplicate report (RFC 2883) lies before the acknowledgement, or is no range. */
-		if (!tcp_seq_lt(block.start, block.end) ||
-		    !tcp_seq_lt(tcp_seq_max(tcb->snd_una, packet->ack), block.start) ||
-		    tcp_seq_lt(tcb->snd_max, block.end))
+		if (!tcp_seq_lt(block.start, block.end) || tcp_seq_lt(tcb->snd_max, block.end))
 			continue;
-		is_news |= tcp_sacked_add(&tcb->sacked, block.start, block.end);
+		if (i == 0 && is_duplicate(tcb, packet))
+			report->duplicate = block;
+		else if (tcp_seq_lt(tcp_seq_max(tcb->snd_una, packet->ack), block.start))
+			tcp_sent_sacked(&tcb->sent, &tcb->stack->sent_pool, block, &report->news);
 	}
-	return is_news;
 }
 
-/** @return the round trip it measured; 0: none */
-static int64_t measure(struct tcb *tcb, const struct tcp_packet *packet, int64_t now_ns)
+/** A round trip is timed by our own clock when it is clear which transmission was answered, else by
+    the timestamp that came back, which counts in milliseconds. @return it; 0: none */
+static int64_t measure(struct tcb *tcb, const struct tcp_recovery_ack *report, int64_t now_ns)
 {
-	int64_t rtt_ns = 0;
+	const struct tcp_sent_news *news = &report->news;
+	int32_t ms;
 
-	if (tcb->has_ts && packet->options.has_ts) {
-		uint32_t ms = tcp_tcb_ts_now(tcb->ts_offset, now_ns) - packet->options.ts_echo;
-
-		if (packet->options.ts_echo != 0 && (int32_t)ms >= 0)
-			rtt_ns = MAX(ms * NS_PER_MS, INT64_C(1));
-	} else if (tcb->timed_ns != 0 && tcp_seq_leq(tcb->timed_seq, packet->ack)) {
-		rtt_ns = MAX(now_ns - tcb->timed_ns, INT64_C(1));
+	if (news->first.xmit_ns != 0) {
+		tcp_rtt_sample(&tcb->rtt, now_ns - news->oldest_ns);
+		return MAX(now_ns - news->first.xmit_ns, INT64_C(1));
 	}
-	if (tcp_seq_leq(tcb->timed_seq, packet->ack))
-		tcb->timed_ns = 0;
-	if (rtt_ns != 0)
-		tcp_rtt_sample(&tcb->rtt, rtt_ns);
-	return rtt_ns;
+	if (!report->has_echo || report->cc.acked == 0)
+		return 0;
+	ms = (int32_t)(tcp_tcb_ts_now(tcb->ts_offset, now_ns) - report->echo);
+	if (ms < 0)
+		return 0;
+	tcp_rtt_sample(&tcb->rtt, MAX(ms, 1) * NS_PER_MS);
+	return MAX(ms, 1) * NS_PER_MS;
 }
 
-/** Recovery ends when everything sent before it began is acknowledged; until then each partial
-    acknowledgement uncovers the next hole (RFC 6582 section 3.2). */
-static void step_recovery(struct tcb *tcb, const struct tcp_cc_ack *ack)
+/** `ack` is new: bytes leave the queue. @return bytes of payload among them */
+static uint32_t advance(struct tcb *tcb, uint32_t ack, struct tcp_sent_news *news)
 {
-	uint32_t acked = (uint32_t)ack->acked;
-	bool is_over = tcp_seq_leq(tcb->recover, tcb->snd_una);
-
-	if (tcb->recovery == TCP_RECOVERY_FAST && !is_over) {
-		tcb->must_resend = true;
-		/* One segment filled the hole, the others are those that the duplicates told of. */
-		if (acked > tcb->snd_mss)
-			tcb->duplicate_size -= MIN(tcb->duplicate_size, acked - tcb->snd_mss);
-		tcb->duplicate_size = MIN(tcb->duplicate_size, tcb->snd_max - tcb->snd_una);
-		return;
-	}
-	if (tcb->recovery != TCP_RECOVERY_FAST)
-		tcp_cc_on_ack(&tcb->cc, ack);
-	tcb->duplicate_acks = tcb->duplicate_size = 0;
-	if (is_over)
-		tcb->recovery = TCP_RECOVERY_NONE;
-}
-
-/** `ack` is new. @return false: the connection ended */
-static bool advance(struct tcb *tcb, const struct tcp_packet *packet, int64_t now_ns)
-{
-	uint32_t acked = packet->ack - tcb->snd_una;
-	struct tcp_cc_ack ack = { .acked = acked,
-				  .flight = tcb->snd_max - tcb->snd_una,
-				  .now_ns = now_ns };
+	uint32_t acked = ack - tcb->snd_una;
 	uint32_t data = (uint32_t)MIN((uint64_t)acked, tcb->queued);
 
 	if (acked > data) {
@@ -83,45 +68,15 @@ static bool advance(struct tcb *tcb, const struct tcp_packet *packet, int64_t no
 		CHECK(acked == data + 1);
 		tcb->fin_acked = true;
 	}
-	ack.rtt_ns = measure(tcb, packet, now_ns);
-	ack.srtt_ns = tcb->rtt.smoothed_ns;
 	tcb->retries = 0;
-	tcb->snd_una = packet->ack;
-	tcb->snd_nxt = tcp_seq_max(tcb->snd_nxt, tcb->snd_una);
+	tcb->snd_una = ack;
+	tcb->snd_nxt = tcp_seq_max(tcb->snd_nxt, ack);
 	tcb->queued -= data;
 	if (tcb->queued == 0)
 		tcp_timer_clear(tcb, TCP_TIMER_PERSIST);
 	tcp_timer_clear(tcb, TCP_TIMER_USER); /* progress */
-	tcp_sacked_advance(&tcb->sacked, tcb->snd_una);
-	ack.una = tcb->snd_una;
-	ack.nxt = tcb->snd_nxt;
-	step_recovery(tcb, &ack);
-	tcp_timer_retransmit(tcb, now_ns, true);
-	tcp_tcb_dirty(tcb);
-	if (data > 0)
-		tcb->stack->ops.on_acked(tcb->owner, tcb, data);
-	return tcb->state != TCP_STATE_CLOSED;
-}
-
-/** An acknowledgement of nothing new while bytes are out: a later segment arrived at the peer. */
-static void duplicate(struct tcb *tcb, bool is_news, int64_t now_ns)
-{
-	if (!tcb->has_sack)
-		tcb->duplicate_size += MIN((uint32_t)tcb->snd_mss,
-					   tcb->snd_max - tcb->snd_una - tcb->duplicate_size);
-	tcb->duplicate_acks++;
-	tcp_tcb_dirty(tcb); /* limited transmit, or the next hole */
-	if (tcb->recovery != TCP_RECOVERY_NONE)
-		return;
-	if (tcb->duplicate_acks < TCP_DUPLICATE_ACKS &&
-	    !(is_news && tcb->sacked.size > (TCP_DUPLICATE_ACKS - 1U) * tcb->snd_mss))
-		return;
-	tcp_tcb_count(tcb, COUNTER_TCP_FAST_RETRANSMITS);
-	tcp_cc_on_loss(&tcb->cc, tcb->snd_max - tcb->snd_una, TCP_CC_LOSS, now_ns);
-	tcb->recovery = TCP_RECOVERY_FAST;
-	tcb->recover = tcb->snd_max;
-	tcb->resend_next = tcb->snd_una;
-	tcb->must_resend = true;
+	tcp_sent_acked(&tcb->sent, &tcb->stack->sent_pool, ack, news);
+	return data;
 }
 
 /** RFC 9293 section 3.10.7.4: only from a segment newer than the last that told. One that is sent
@@ -146,9 +101,21 @@ static void update_window(struct tcb *tcb, const struct tcp_packet *packet)
 void tcp_ack_handshake(struct tcb *tcb, const struct tcp_packet *packet, int64_t now_ns)
 {
 	uint8_t scale = (packet->flags & TCP_SYN) != 0 ? 0 : tcb->snd_wscale;
+	struct tcp_recovery_ack report = {
+		.cc.acked = 1,
+		.has_echo = tcb->has_ts && packet->options.has_ts && packet->options.ts_echo != 0,
+		.echo = packet->options.ts_echo,
+	};
 
 	CHECK(packet->ack == tcb->iss + 1);
-	(void)measure(tcb, packet, now_ns);
+	tcp_rack_init(&tcb->rack, packet->ack);
+	if (tcb->timed_ns != 0) {
+		tcp_rtt_sample(&tcb->rtt, now_ns - tcb->timed_ns);
+		tcp_rack_sample(&tcb->rack, now_ns - tcb->timed_ns, now_ns);
+		tcb->timed_ns = 0;
+	} else {
+		(void)measure(tcb, &report, now_ns);
+	}
 	if (tcb->retries > 0)
 		tcp_rtt_handshake_lost(&tcb->rtt);
 	tcb->retries = 0;
@@ -159,11 +126,52 @@ void tcp_ack_handshake(struct tcb *tcb, const struct tcp_packet *packet, int64_t
 	tcp_timer_retransmit(tcb, now_ns, true);
 }
 
+/** RFC 5681 section 2: nothing but a repetition, because a later segment arrived at the peer. */
+static bool is_repetition(const struct tcb *tcb, const struct tcp_packet *packet)
+{
+	return packet->ack == tcb->snd_una && tcb->snd_una != tcb->snd_nxt && packet->size == 0 &&
+	       (packet->flags & TCP_FIN) == 0 && packet->options.sack_count == 0 &&
+	       (uint32_t)packet->window << tcb->snd_wscale == tcb->snd_wnd &&
+	       !tcp_timer_is_set(tcb, TCP_TIMER_PERSIST);
+}
+
+/** @return false: the connection ended in the callback */
+static bool process(struct tcb *tcb, const struct tcp_packet *packet, int64_t now_ns)
+{
+	bool is_old = tcp_seq_lt(packet->ack, tcb->snd_una); /* overtaken by a later one */
+	struct tcp_recovery_ack report = {
+		.cc = { .acked = is_old ? 0 : packet->ack - tcb->snd_una,
+			.flight = tcb->snd_nxt - tcb->snd_una,
+			.now_ns = now_ns },
+		.has_echo = tcb->has_ts && packet->options.has_ts && packet->options.ts_echo != 0,
+		.echo = packet->options.ts_echo,
+		.is_repetition = is_repetition(tcb, packet),
+	};
+	uint32_t data = 0;
+
+	if (tcb->has_sack)
+		take_blocks(tcb, packet, &report);
+	if (!is_old)
+		update_window(tcb, packet);
+	if (report.cc.acked > 0)
+		data = advance(tcb, packet->ack, &report.news);
+	else if (report.news.delivered == 0 && !report.is_repetition &&
+		 report.duplicate.start == report.duplicate.end)
+		return true; /* it only moved the window, or nothing */
+	report.cc.rtt_ns = measure(tcb, &report, now_ns);
+	report.cc.srtt_ns = tcb->rtt.smoothed_ns;
+	report.cc.una = tcb->snd_una;
+	report.cc.nxt = tcb->snd_nxt;
+	if (report.cc.acked > 0)
+		tcp_timer_retransmit(tcb, now_ns, true);
+	tcp_recovery_on_ack(tcb, &report, now_ns);
+	if (data > 0)
+		tcb->stack->ops.on_acked(tcb->owner, tcb, data);
+	return tcb->state != TCP_STATE_CLOSED;
+}
+
 bool tcp_ack_input(struct tcb *tcb, const struct tcp_packet *packet, int64_t now_ns)
 {
-	uint32_t window = (uint32_t)packet->window << tcb->snd_wscale;
-	bool is_news;
-
 	/* RFC 5961 section 5: neither beyond what was sent nor older than a window. */
 	if (tcp_seq_lt(tcb->snd_max, packet->ack) ||
 	    tcp_seq_lt(packet->ack, tcb->snd_una - tcb->snd_wnd_max)) {
@@ -171,18 +179,7 @@ bool tcp_ack_input(struct tcb *tcb, const struct tcp_packet *packet, int64_t now
 		tcp_output_challenge(tcb, now_ns);
 		return false;
 	}
-	if (tcp_timer_is_set(tcb, TCP_TIMER_PERSIST) || tcb->snd_una == tcb->snd_max)
+	if (tcp_timer_is_set(tcb, TCP_TIMER_PERSIST) || tcb->snd_una == tcb->snd_nxt)
 		tcb->retries = 0; /* the peer is there: probes and keepalives are answered */
-	is_news = take_sack_blocks(tcb, packet);
-	if (tcp_seq_lt(tcb->snd_una, packet->ack)) {
-		update_window(tcb, packet);
-		return advance(tcb, packet, now_ns);
-	}
-	if (packet->ack == tcb->snd_una && tcb->snd_una != tcb->snd_max &&
-	    (is_news || (packet->size == 0 && (packet->flags & TCP_FIN) == 0 &&
-			 window == tcb->snd_wnd && !tcp_timer_is_set(tcb, TCP_TIMER_PERSIST))))
-		duplicate(tcb, is_news, now_ns);
-	if (packet->ack == tcb->snd_una)
-		update_window(tcb, packet);
-	return true;
+	return process(tcb, packet, now_ns);
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file
- * What an acknowledgement does to the send side: bytes leave the queue, round trips are measured,
- * losses are noticed, the peer's window moves.
+ * What an acknowledgement does to the send side: bytes leave the queue, round trips are measured, what
+ * the peer reports is noted, its window moves. What follows from it for recovery: tcp_recovery.
  *
- * Context: owning core. Source: RFC 9293 section 3.10.7.4, RFC 5681, RFC 6582, RFC 6675, RFC 5961.
+ * Context: owning core. Source: RFC 9293 section 3.10.7.4, RFC 2018, RFC 2883, RFC 6298, RFC 5961.
  */
 #pragma once
 

@@ -2,12 +2,16 @@
 #include "dataplane/tcp/tcp_output.h"
 
 #include "dataplane/tcp/tcp_nagle.h"
+#include "dataplane/tcp/tcp_recovery.h"
+#include "dataplane/tcp/tcp_resend.h"
 #include "dataplane/tcp/tcp_timer.h"
 
 #include "dataplane/core/hot.h"
 
-#define SEGMENTS_PER_FLUSH 64 /* a large window takes turns with other connections */
-#define WINDOW_FIELD_MAX   65535U
+#define WINDOW_FIELD_MAX 65535U
+/* Segments sent within this part of a round trip count as sent at once: so few ranges of tcp_sent
+   tell of a large window, and no round trip is wrong by more. */
+#define SENT_SLACK_PART 128
 
 static bool emit(struct tcp_stack *stack, const struct tcp_segment_out *segment)
 {
@@ -95,14 +99,8 @@ static void retry_soon(struct tcb *tcb, int64_t now_ns)
 	tcp_timer_set(tcb, TCP_TIMER_SEND, now_ns + TCP_SEND_RETRY_NS);
 }
 
-/**
- * Build and emit one segment of an open connection.
- *
- * @param size  payload wanted; less is sent when the options leave less room
- * @return payload bytes sent; -1: no buffer
- */
-static int64_t send_segment(struct tcb *tcb, uint32_t seq, uint32_t size, uint8_t flags,
-			    int64_t now_ns)
+int64_t tcp_output_segment(struct tcb *tcb, uint32_t seq, uint32_t size, uint8_t flags,
+			   int64_t now_ns)
 {
 	struct tcp_segment_out segment = { .tcb = tcb };
 	struct tcp_packet packet = { .tuple = tcb->tuple, .seq = seq, .ack = tcb->rcv_nxt };
@@ -139,7 +137,7 @@ void tcp_output_ack(struct tcb *tcb, int64_t now_ns)
 	uint32_t seq = tcp_seq_min(tcb->snd_max, tcb->snd_una + tcb->snd_wnd);
 
 	tcb->ack_now = true; /* stays so when there is no buffer */
-	(void)send_segment(tcb, seq, 0, 0, now_ns);
+	(void)tcp_output_segment(tcb, seq, 0, 0, now_ns);
 }
 
 void tcp_output_challenge(struct tcb *tcb, int64_t now_ns)
@@ -188,9 +186,9 @@ void tcp_output_syn(struct tcb *tcb, int64_t now_ns)
 	tcp_packet_build(&packet, &segment);
 	if (!emit(tcb->stack, &segment))
 		return; /* its retransmission timer runs */
-	if (tcb->timed_ns == 0 && tcb->retries == 0)
-		tcb->timed_ns = now_ns;
-	tcb->timed_seq = tcb->iss + 1;
+	/* Karn: a round trip is known only when one was sent. */
+	tcb->timed_ns = tcb->was_syn_sent ? 0 : now_ns;
+	tcb->was_syn_sent = true;
 }
 
 void tcp_output_reset(struct tcb *tcb, int64_t now_ns)
@@ -216,14 +214,14 @@ void tcp_output_window_probe(struct tcb *tcb, int64_t now_ns)
 	int64_t sent;
 
 	CHECK(tcb->queued > 0);
-	sent = send_segment(tcb, tcb->snd_una, size, 0, now_ns);
+	sent = tcp_output_segment(tcb, tcb->snd_una, size, 0, now_ns);
 	if (sent > 0)
 		tcb->snd_max = tcp_seq_max(tcb->snd_max, tcb->snd_una + (uint32_t)sent);
 }
 
 void tcp_output_keepalive(struct tcb *tcb, int64_t now_ns)
 {
-	(void)send_segment(tcb, tcb->snd_una - 1, 0, 0, now_ns);
+	(void)tcp_output_segment(tcb, tcb->snd_una - 1, 0, 0, now_ns);
 }
 
 void tcp_output_refuse(struct tcp_stack *stack, const struct tcp_packet *packet, int64_t now_ns)
@@ -262,80 +260,15 @@ void tcp_output_timewait(struct tcp_stack *stack, const struct tcp_timewait *tim
 	(void)emit(stack, &segment); /* the peer asks again */
 }
 
-/** @return bytes thought to be in the network (RFC 6675 section 4, "pipe") */
-static uint32_t in_flight(const struct tcb *tcb)
-{
-	uint32_t flight = tcb->snd_nxt - tcb->snd_una;
-	uint32_t left = tcp_sacked_below(&tcb->sacked, tcb->snd_nxt) + tcb->duplicate_size;
-
-	if (tcb->recovery == TCP_RECOVERY_FAST) {
-		uint32_t high = tcp_sacked_high(&tcb->sacked, tcb->snd_una);
-		uint32_t from = tcp_seq_max(tcb->resend_next, tcb->snd_una);
-
-		/* Holes not resent yet are lost, not in flight. */
-		if (tcp_seq_lt(from, high))
-			left += high - from -
-				(tcb->sacked.size - tcp_sacked_below(&tcb->sacked, from));
-	}
-	return flight > left ? flight - left : 0;
-}
-
-/** Send [seq, ..) again, no further than `end`. @return false: no buffer */
-static bool resend(struct tcb *tcb, uint32_t seq, uint32_t end, int64_t now_ns)
-{
-	uint32_t data_end = tcp_tcb_fin_seq(tcb);
-	uint32_t size = (tcp_seq_lt(data_end, end) ? data_end : end) - seq;
-	uint8_t flags = 0;
-	int64_t sent;
-
-	size = MIN(size, (uint32_t)tcb->snd_mss);
-	if (tcp_seq_lt(data_end, end) && seq + size == data_end)
-		flags = TCP_FIN;
-	sent = send_segment(tcb, seq, size, flags, now_ns);
-	if (sent < 0)
-		return false;
-	tcp_tcb_count(tcb, COUNTER_TCP_RETRANSMITS);
-	tcb->timed_ns = 0;
-	tcb->resend_next = seq + (uint32_t)sent;
-	if (tcb->resend_next == data_end && flags != 0)
-		tcb->resend_next++;
-	return true;
-}
-
-/** Fast recovery: the first segment at once, further holes as the window allows. */
-static bool send_holes(struct tcb *tcb, int64_t now_ns)
-{
-	uint32_t high = tcp_sacked_high(&tcb->sacked, tcb->snd_una);
-
-	if (tcb->must_resend) {
-		uint32_t end = tcp_sacked_next(&tcb->sacked, tcb->snd_una, tcb->snd_nxt);
-
-		if (tcp_seq_leq(tcb->resend_next, tcb->snd_una) &&
-		    !resend(tcb, tcb->snd_una, end, now_ns))
-			return false;
-		tcb->must_resend = false;
-	}
-	for (uint32_t i = 0; i < SEGMENTS_PER_FLUSH; i++) {
-		uint32_t seq = tcp_seq_max(tcb->resend_next, tcb->snd_una);
-
-		seq = tcp_sacked_skip(&tcb->sacked, seq);
-		if (!tcp_seq_lt(seq, high) || in_flight(tcb) + tcb->snd_mss > tcb->cc.window)
-			break;
-		if (!resend(tcb, seq, tcp_sacked_next(&tcb->sacked, seq, high), now_ns))
-			return false;
-	}
-	return true;
-}
-
 enum next { NEXT_NOTHING, NEXT_WINDOW, NEXT_SEND };
 
-/** What follows snd_nxt? @param[out] ret_size  payload of it */
-static enum next next_segment(const struct tcb *tcb, uint32_t *ret_size)
+/** What follows snd_nxt? @param is_probe  whatever the network holds. @param[out] ret_size  payload */
+static enum next next_segment(const struct tcb *tcb, bool is_probe, uint32_t *ret_size)
 {
 	uint32_t out = tcb->snd_nxt - tcb->snd_una;
 	uint64_t unsent = tcb->queued > out ? tcb->queued - out : 0;
 	uint32_t window = tcb->snd_wnd > out ? tcb->snd_wnd - out : 0;
-	uint32_t flight = in_flight(tcb);
+	uint32_t flight = tcp_recovery_flight(tcb);
 	uint32_t size = (uint32_t)MIN(unsent, (uint64_t)tcb->snd_mss);
 
 	if (unsent == 0 && (!tcb->is_shut || tcb->fin_acked || out > tcb->queued))
@@ -346,58 +279,72 @@ static enum next next_segment(const struct tcb *tcb, uint32_t *ret_size)
 			return NEXT_WINDOW;
 		size = window;
 	}
-	if (size > 0 && tcb->snd_nxt == tcb->snd_max && !tcp_nagle_allows(tcb, size))
+	if (size > 0 && !is_probe && tcb->snd_nxt == tcb->snd_max && !tcp_nagle_allows(tcb, size))
 		return NEXT_NOTHING;
-	if (flight > 0 && flight + size > tcb->cc.window)
-		return NEXT_NOTHING;                /* acknowledgements are on their way */
-	if (tcp_seq_lt(tcb->snd_nxt, tcb->snd_max)) /* stop where the peer has bytes already */
-		size = MIN(size, tcp_sacked_next(&tcb->sacked, tcb->snd_nxt, tcb->snd_nxt + size) -
-					 tcb->snd_nxt);
+	if (!is_probe && flight > 0 && flight + size > tcp_recovery_window(tcb))
+		return NEXT_NOTHING; /* acknowledgements are on their way */
 	*ret_size = size;
 	return NEXT_SEND;
 }
 
-/** Send from snd_nxt, new data or all again after a timeout. @return false: more could go */
+/** Send `size` bytes, or a FIN, from snd_nxt. @return false: no buffer */
+static bool send_next(struct tcb *tcb, uint32_t size, int64_t now_ns)
+{
+	bool is_new = !tcp_seq_lt(tcb->snd_nxt, tcb->snd_max);
+	struct tcp_range range = { tcb->snd_nxt, tcb->snd_nxt };
+	uint8_t flags = 0;
+	int64_t sent;
+
+	if (tcb->snd_nxt - tcb->snd_una + size == tcb->queued)
+		flags = tcb->is_shut ? TCP_PSH | TCP_FIN : TCP_PSH;
+	if (size == 0)
+		flags = TCP_FIN;
+	sent = tcp_output_segment(tcb, tcb->snd_nxt, size, flags, now_ns);
+	if (sent < 0)
+		return false;
+	range.end += (uint32_t)sent + ((flags & TCP_FIN) != 0 && (uint32_t)sent == size);
+	tcp_sent_push(&tcb->sent, &tcb->stack->sent_pool, range, !is_new, now_ns,
+		      tcb->rtt.smoothed_ns / SENT_SLACK_PART);
+	if (!is_new)
+		tcp_tcb_count(tcb, COUNTER_TCP_RETRANSMITS);
+	if (tcb->recovery == TCP_RECOVERY_FAST)
+		tcp_prr_sent(&tcb->prr, range.end - range.start);
+	tcb->snd_nxt = range.end;
+	tcb->snd_max = tcp_seq_max(tcb->snd_max, tcb->snd_nxt);
+	if (is_new && (uint32_t)sent == size && size > 0)
+		tcp_nagle_sent(tcb, size, tcb->snd_max);
+	tcp_timer_clear(tcb, TCP_TIMER_PERSIST);
+	tcp_timer_retransmit(tcb, now_ns, false);
+	return true;
+}
+
+/** Send from snd_nxt. @return false: more could go */
 static bool send_queue(struct tcb *tcb, int64_t now_ns)
 {
-	for (uint32_t i = 0; i < SEGMENTS_PER_FLUSH; i++) {
-		uint32_t size;
-		uint8_t flags = 0;
-		bool is_new, has_fin;
-		int64_t sent;
-		enum next next;
+	uint32_t begin = tcb->snd_nxt, size;
+	enum next next = NEXT_SEND;
 
-		tcb->snd_nxt = tcp_sacked_skip(&tcb->sacked, tcb->snd_nxt);
-		next = next_segment(tcb, &size);
-		if (next == NEXT_WINDOW && !tcp_timer_is_set(tcb, TCP_TIMER_RETRANSMIT) &&
-		    !tcp_timer_is_set(tcb, TCP_TIMER_PERSIST))
-			tcp_timer_set(tcb, TCP_TIMER_PERSIST,
-				      now_ns + tcp_rtt_timeout_ns(&tcb->rtt));
-		if (next != NEXT_SEND)
-			return true;
-		if (tcb->snd_nxt - tcb->snd_una + size == tcb->queued)
-			flags = tcb->is_shut ? TCP_PSH | TCP_FIN : TCP_PSH;
-		if (size == 0)
-			flags = TCP_FIN;
-		is_new = !tcp_seq_lt(tcb->snd_nxt, tcb->snd_max);
-		sent = send_segment(tcb, tcb->snd_nxt, size, flags, now_ns);
-		if (sent < 0)
-			return true; /* a timer tries again */
-		has_fin = (flags & TCP_FIN) != 0 && (uint32_t)sent == size;
-		if (!is_new)
-			tcp_tcb_count(tcb, COUNTER_TCP_RETRANSMITS);
-		tcb->snd_nxt += (uint32_t)sent + has_fin;
-		tcb->snd_max = tcp_seq_max(tcb->snd_max, tcb->snd_nxt);
-		if (is_new && (uint32_t)sent == size && size > 0)
-			tcp_nagle_sent(tcb, size, tcb->snd_max);
-		if (is_new && tcb->timed_ns == 0) {
-			tcb->timed_ns = now_ns;
-			tcb->timed_seq = tcb->snd_nxt;
-		}
-		tcp_timer_clear(tcb, TCP_TIMER_PERSIST);
-		tcp_timer_retransmit(tcb, now_ns, false);
+	for (uint32_t i = 0; i < TCP_SEGMENTS_PER_FLUSH && next == NEXT_SEND; i++) {
+		next = next_segment(tcb, false, &size);
+		if (next == NEXT_SEND && !send_next(tcb, size, now_ns))
+			next = NEXT_NOTHING; /* a timer tries again */
 	}
-	return false;
+	if (next == NEXT_WINDOW && !tcp_timer_is_set(tcb, TCP_TIMER_RETRANSMIT) &&
+	    !tcp_timer_is_set(tcb, TCP_TIMER_PERSIST))
+		tcp_timer_set(tcb, TCP_TIMER_PERSIST, now_ns + tcp_rtt_timeout_ns(&tcb->rtt));
+	if (tcb->snd_nxt != begin)
+		tcp_timer_probe(tcb, now_ns);
+	return next != NEXT_SEND;
+}
+
+void tcp_output_probe(struct tcb *tcb, int64_t now_ns)
+{
+	uint32_t size;
+
+	if (next_segment(tcb, true, &size) == NEXT_SEND && send_next(tcb, size, now_ns))
+		tcp_tlp_sent(&tcb->tlp, tcb->snd_nxt, false);
+	else if (tcp_resend_last(tcb, now_ns))
+		tcp_tlp_sent(&tcb->tlp, tcb->snd_nxt, true);
 }
 
 static bool may_send_data(const struct tcb *tcb)
@@ -407,22 +354,26 @@ static bool may_send_data(const struct tcb *tcb)
 	       tcb->state == TCP_STATE_LAST_ACK;
 }
 
+static void send_data(struct tcb *tcb, int64_t now_ns)
+{
+	enum tcp_resend resend;
+
+	if (tcb->snd_una == tcb->snd_nxt && tcb->sent_ns != 0 &&
+	    now_ns - tcb->sent_ns > tcp_rtt_timeout_ns(&tcb->rtt))
+		tcp_cc_on_idle(&tcb->cc, now_ns);
+	/* What is lost goes before what is new. */
+	resend = tcp_resend_lost(tcb, now_ns);
+	if (resend == TCP_RESEND_MORE || (resend == TCP_RESEND_DONE && !send_queue(tcb, now_ns)))
+		tcp_tcb_dirty(tcb);
+}
+
 void tcp_output_flush(struct tcb *tcb, int64_t now_ns)
 {
 	if (tcb->state <= TCP_STATE_SYN_RECEIVED)
 		return;
 	tcp_timer_clear(tcb, TCP_TIMER_SEND);
-	if (may_send_data(tcb)) {
-		bool has_buffers = true;
-
-		if (tcb->snd_una == tcb->snd_max && tcb->sent_ns != 0 &&
-		    now_ns - tcb->sent_ns > tcp_rtt_timeout_ns(&tcb->rtt))
-			tcp_cc_on_idle(&tcb->cc, now_ns);
-		if (tcb->recovery == TCP_RECOVERY_FAST)
-			has_buffers = send_holes(tcb, now_ns);
-		if (has_buffers && !send_queue(tcb, now_ns))
-			tcp_tcb_dirty(tcb);
-	}
+	if (may_send_data(tcb))
+		send_data(tcb, now_ns);
 	if (tcb->rcv_nxt - tcb->rcv_acked >= 2U * tcb->rcv_mss)
 		tcb->ack_now = true;
 	if (tcb->ack_now || tcp_output_wants_update(tcb))

@@ -7,6 +7,13 @@
 
 #define PIECES_SHARE 4   /* one connection may hold a quarter of all pieces */
 #define PIECES_FLOOR 16U /* but at least these, if there are so many */
+/* Ranges of sent bytes: some for each connection, and as many again as one busy connection may use. */
+#define SENT_SHARE 8U
+
+static uint32_t sent_ranges_of(const struct tcp_config *config)
+{
+	return config->connections_max * SENT_SHARE + TCP_SENT_RANGES_MAX;
+}
 
 static void init_pools(struct tcp_stack *stack)
 {
@@ -24,6 +31,8 @@ static void init_pools(struct tcp_stack *stack)
 		list_init(&stack->timewait_nodes[i].link);
 		list_push_back(&stack->timewaits_spare, &stack->timewait_nodes[i].link);
 	}
+	tcp_sent_pool_init(&stack->sent_pool, stack->sent_ranges, sent_ranges_of(&stack->config),
+			   stack->config.connections_max);
 	tcp_ranges_pool_init(&stack->pieces, stack->piece_nodes, stack->config.held_pieces_max,
 			     stack->ops.release, stack->ctx);
 }
@@ -62,9 +71,10 @@ struct tcp_stack *tcp_stack_new(const struct tcp_config *config, const struct tc
 	stack->tcbs = calloc(config->connections_max, sizeof(*stack->tcbs));
 	stack->timewait_nodes = calloc(stack->timewait_max, sizeof(*stack->timewait_nodes));
 	stack->piece_nodes = calloc(MAX(config->held_pieces_max, 1U), sizeof(*stack->piece_nodes));
+	stack->sent_ranges = calloc(sent_ranges_of(config), sizeof(*stack->sent_ranges));
 	stack->slots = calloc(slot_count, sizeof(*stack->slots));
 	if (stack->tcbs == NULL || stack->timewait_nodes == NULL || stack->piece_nodes == NULL ||
-	    stack->slots == NULL) {
+	    stack->sent_ranges == NULL || stack->slots == NULL) {
 		tcp_stack_free(stack);
 		return NULL;
 	}
@@ -85,6 +95,7 @@ void tcp_stack_free(struct tcp_stack *stack)
 		if (stack->tcbs[i].state != TCP_STATE_CLOSED)
 			tcp_ranges_clear(&stack->tcbs[i].ranges, &stack->pieces);
 	free(stack->slots);
+	free(stack->sent_ranges);
 	free(stack->piece_nodes);
 	free(stack->timewait_nodes);
 	free(stack->tcbs);

@@ -52,6 +52,7 @@ struct tcb *tcp_tcb_new(struct tcp_stack *stack, const struct tcp_tuple *tuple)
 	list_init(&tcb->link);
 	timer_init(&tcb->timer, tcp_timer_run);
 	tcp_ranges_init(&tcb->ranges);
+	tcp_sent_init(&tcb->sent);
 	tcp_rtt_init(&tcb->rtt, config->rto_min_ms * NS_PER_MS);
 	tcb->has_ts = tcb->has_sack = tcb->has_wscale = true; /* what we offer */
 	tcb->is_nodelay = true;
@@ -80,6 +81,7 @@ static void unlink_all(struct tcb *tcb)
 	timer_disarm(&stack->timers, &tcb->timer);
 	memset(tcb->deadline_ns, 0, sizeof(tcb->deadline_ns));
 	tcp_ranges_clear(&tcb->ranges, &stack->pieces);
+	tcp_sent_clear(&tcb->sent, &stack->sent_pool);
 	tcb->kept = 0;
 	tcp_table_remove(&stack->table, &tcb->tuple);
 	CHECK(stack->count > 0);

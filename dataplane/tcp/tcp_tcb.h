@@ -21,11 +21,15 @@
 #include "dataplane/tcp/tcp_cc.h"
 #include "dataplane/tcp/tcp_limit.h"
 #include "dataplane/tcp/tcp_options.h"
+#include "dataplane/tcp/tcp_prr.h"
+#include "dataplane/tcp/tcp_rack.h"
 #include "dataplane/tcp/tcp_ranges.h"
 #include "dataplane/tcp/tcp_rtt.h"
 #include "dataplane/tcp/tcp_sack.h"
-#include "dataplane/tcp/tcp_sacked.h"
+#include "dataplane/tcp/tcp_sent.h"
 #include "dataplane/tcp/tcp_table.h"
+#include "dataplane/tcp/tcp_tlp.h"
+#include "dataplane/tcp/tcp_undo.h"
 
 #define TCP_DELAYED_ACK_NS        (40 * NS_PER_MS)
 #define TCP_SEND_RETRY_NS         (2 * NS_PER_MS) /* after emit() had no buffer */
@@ -59,13 +63,15 @@ enum tcp_state {
 
 enum tcp_recovery {
 	TCP_RECOVERY_NONE, /* nothing known lost */
-	TCP_RECOVERY_FAST, /* holes found by duplicate acknowledgements are being sent again */
-	TCP_RECOVERY_LOSS, /* after a timeout everything unacknowledged is being sent again */
+	TCP_RECOVERY_FAST, /* what acknowledgements show to be lost is being sent again */
+	TCP_RECOVERY_LOSS, /* so is what a timeout makes think lost */
 };
 
 enum tcp_timer_kind {
 	TCP_TIMER_ACK,        /* delayed acknowledgement */
 	TCP_TIMER_SEND,       /* another try after emit() had no buffer */
+	TCP_TIMER_REORDER,    /* what may only be late is lost then */
+	TCP_TIMER_PROBE,      /* tail loss probe; it moves the next one, so it stands before it */
 	TCP_TIMER_RETRANSMIT, /* something is out */
 	TCP_TIMER_PERSIST,    /* nothing is out, something is queued, the window is shut */
 	TCP_TIMER_IDLE,       /* keepalive */
@@ -93,8 +99,9 @@ struct tcb {
 	bool is_blocked;    /* on_data took less than offered; until tcp_resume() */
 	bool is_offering;   /* inside on_data */
 	bool is_resumed;    /* tcp_resume() was called inside on_data */
+	bool was_syn_sent;  /* more than one makes its answer ambiguous */
 	bool ack_now;       /* an acknowledgement is owed at the end of the burst */
-	bool must_resend;   /* recovery: send the segment at snd_una again */
+	bool must_resend;   /* recovery: the first lost segment goes whatever the window says */
 	bool is_nodelay;    /* no Nagle: a short segment goes at once */
 	struct list dirty;  /* on stack->dirty: tcp_output_flush() is due */
 	struct list link;   /* on stack->spare, ->dead or ->embryos */
@@ -103,26 +110,29 @@ struct tcb {
 
 	/* send side */
 	uint32_t iss;
-	uint32_t snd_una;              /* oldest unacknowledged */
-	uint32_t snd_nxt;              /* next to send; goes back to snd_una on a timeout */
-	uint32_t snd_max;              /* highest ever sent, end */
+	uint32_t snd_una; /* oldest unacknowledged */
+	uint32_t snd_nxt; /* next to send: `sent` ends there */
+	uint32_t snd_max; /* highest ever sent, end: beyond snd_nxt after a probe of a shut
+					  window, or when one was shut over what was out */
 	uint32_t snd_wnd, snd_wnd_max; /* offered by the peer, scaled; the largest ever */
 	uint32_t snd_wl1, snd_wl2;     /* seq and ack of the last window update */
-	uint32_t recover;              /* snd_max when recovery began */
+	uint32_t recover;              /* snd_nxt when recovery began */
 	uint32_t snd_small;            /* end of the last short segment sent */
-	uint32_t resend_next;          /* fast recovery: resent up to here */
-	uint32_t duplicate_acks;
+	uint32_t duplicate_acks;       /* that reported nothing */
 	uint32_t duplicate_size; /* without SACK: bytes that duplicates say have left the network */
 	uint64_t queued;         /* bytes in the owner's output queue, from snd_una */
 	uint16_t snd_mss;        /* header options not taken off */
 	uint8_t snd_wscale;
-	uint8_t retries;    /* timeouts, probes or keepalives in a row without an answer */
-	uint32_t timed_seq; /* without timestamps: the segment being timed ends here */
-	int64_t timed_ns;   /* when it was sent; 0: none */
-	int64_t sent_ns;    /* last data */
+	uint8_t retries;  /* timeouts, probes or keepalives in a row without an answer */
+	int64_t timed_ns; /* when our SYN was sent; 0: not at all, or several times */
+	int64_t sent_ns;  /* last data */
 	struct tcp_rtt rtt;
 	struct tcp_cc cc;
-	struct tcp_sacked sacked;
+	struct tcp_sent sent;
+	struct tcp_rack rack;
+	struct tcp_tlp tlp;
+	struct tcp_prr prr;
+	struct tcp_undo undo;
 
 	/* receive side */
 	uint32_t irs;
@@ -171,11 +181,13 @@ struct tcp_stack {
 	struct timer timewait_timer;
 	struct tcp_table table; /* id below connections_max: tcb; above: TIME-WAIT */
 	struct tcp_piece_pool pieces;
+	struct tcp_sent_pool sent_pool;
 	struct tcp_limit challenges, resets;
 	int64_t cookies_until_ns; /* some may come back before */
 	struct tcb *tcbs;
 	struct tcp_timewait *timewait_nodes;
 	struct tcp_piece *piece_nodes;
+	struct tcp_sent_range *sent_ranges;
 	struct tcp_table_slot *slots;
 	uint64_t listening[65536 / 64]; /* bit per port */
 };

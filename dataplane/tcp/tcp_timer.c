@@ -2,6 +2,7 @@
 #include "dataplane/tcp/tcp_timer.h"
 
 #include "dataplane/tcp/tcp_output.h"
+#include "dataplane/tcp/tcp_recovery.h"
 
 #include "dataplane/core/hot.h"
 
@@ -17,7 +18,7 @@ void tcp_timer_retransmit(struct tcb *tcb, int64_t now_ns, bool restart)
 {
 	int64_t user_ns = tcb->stack->config.user_timeout_ms * NS_PER_MS;
 
-	if (tcb->snd_una == tcb->snd_max) {
+	if (tcb->snd_una == tcb->snd_nxt) {
 		tcp_timer_clear(tcb, TCP_TIMER_RETRANSMIT);
 		tcp_timer_clear(tcb, TCP_TIMER_USER);
 		return;
@@ -26,6 +27,22 @@ void tcp_timer_retransmit(struct tcb *tcb, int64_t now_ns, bool restart)
 		tcp_timer_set(tcb, TCP_TIMER_RETRANSMIT, now_ns + tcp_rtt_timeout_ns(&tcb->rtt));
 	if (user_ns > 0 && !tcp_timer_is_set(tcb, TCP_TIMER_USER))
 		tcp_timer_set(tcb, TCP_TIMER_USER, now_ns + user_ns);
+}
+
+void tcp_timer_probe(struct tcb *tcb, int64_t now_ns)
+{
+	const struct tcp_sent *sent = &tcb->sent;
+	int64_t due_ns;
+
+	if (!tcb->has_sack || sent->size == 0 || sent->sacked > 0 || tcb->tlp.is_out ||
+	    tcb->recovery != TCP_RECOVERY_NONE) {
+		tcp_timer_clear(tcb, TCP_TIMER_PROBE);
+		return;
+	}
+	due_ns = now_ns + tcp_tlp_timeout_ns(tcb->rtt.smoothed_ns, sent->size <= tcb->snd_mss);
+	if (tcp_timer_is_set(tcb, TCP_TIMER_RETRANSMIT))
+		due_ns = MIN(due_ns, tcb->deadline_ns[TCP_TIMER_RETRANSMIT]);
+	tcp_timer_set(tcb, TCP_TIMER_PROBE, due_ns);
 }
 
 static void on_flush(struct tcb *tcb, enum tcp_timer_kind kind)
@@ -58,17 +75,26 @@ static void on_handshake_timeout(struct tcb *tcb, int64_t now_ns)
 		return;
 	}
 	tcb->retries++;
-	tcb->timed_ns = 0;
 	tcp_rtt_back_off(&tcb->rtt);
 	tcp_tcb_count(tcb, COUNTER_TCP_RETRANSMITS);
 	tcp_output_syn(tcb, now_ns);
 	tcp_timer_retransmit(tcb, now_ns, true);
 }
 
-/** RFC 6298 section 5.4 to 5.6: go back to the oldest unacknowledged byte, one segment at first. */
+/** RFC 8985 section 7.3: the answer to one more segment tells what became of the last ones. */
+static void on_probe(struct tcb *tcb, int64_t now_ns)
+{
+	if (tcb->sent.size == 0 || tcb->snd_wnd == 0)
+		return;
+	tcp_tcb_count(tcb, COUNTER_TCP_TLP_PROBES);
+	tcp_output_probe(tcb, now_ns);
+	tcp_timer_retransmit(tcb, now_ns, true);
+}
+
+/** RFC 6298 section 5.4 to 5.6. */
 static void on_retransmit(struct tcb *tcb, int64_t now_ns)
 {
-	if (tcb->snd_una == tcb->snd_max)
+	if (tcb->snd_una == tcb->snd_nxt)
 		return;
 	if (tcb->state == TCP_STATE_SYN_SENT || tcb->state == TCP_STATE_SYN_RECEIVED) {
 		on_handshake_timeout(tcb, now_ns);
@@ -76,9 +102,7 @@ static void on_retransmit(struct tcb *tcb, int64_t now_ns)
 	}
 	if (tcb->snd_wnd == 0 && tcb->queued > 0) {
 		/* The window was shut with bytes out: they are not lost but unwelcome. */
-		tcb->snd_nxt = tcb->snd_una;
-		tcb->recovery = TCP_RECOVERY_NONE;
-		tcb->sacked.count = tcb->sacked.size = 0;
+		tcp_recovery_forget(tcb);
 		probe_window(tcb, now_ns);
 		return;
 	}
@@ -87,19 +111,10 @@ static void on_retransmit(struct tcb *tcb, int64_t now_ns)
 		tcp_tcb_close(tcb, TCP_CLOSED_TIMEOUT);
 		return;
 	}
-	tcp_cc_on_timeout(&tcb->cc, tcb->snd_max - tcb->snd_una, tcb->retries == 0, now_ns);
+	tcp_recovery_on_timeout(tcb, now_ns);
 	tcb->retries++;
 	tcp_rtt_back_off(&tcb->rtt);
-	tcp_tcb_count(tcb, COUNTER_TCP_RTO);
-	tcb->recovery = TCP_RECOVERY_LOSS;
-	tcb->recover = tcb->snd_max;
-	tcb->snd_nxt = tcb->snd_una;
-	tcb->duplicate_acks = tcb->duplicate_size = 0;
-	tcb->timed_ns = 0;
-	/* The receiver may have dropped what it reported (RFC 2018 section 8). */
-	tcb->sacked.count = tcb->sacked.size = 0;
 	tcp_timer_retransmit(tcb, now_ns, true);
-	tcp_tcb_dirty(tcb);
 }
 
 /** RFC 1122 4.2.3.6; in FIN-WAIT-2 also without being configured, since nothing else ends it. */
@@ -116,7 +131,7 @@ static void on_idle(struct tcb *tcb, int64_t now_ns)
 		return;
 	}
 	tcp_timer_set(tcb, TCP_TIMER_IDLE, now_ns + MIN(idle_ns, interval_ns));
-	if (tcb->snd_una != tcb->snd_max || tcp_timer_is_set(tcb, TCP_TIMER_PERSIST))
+	if (tcb->snd_una != tcb->snd_nxt || tcp_timer_is_set(tcb, TCP_TIMER_PERSIST))
 		return; /* those timers find out */
 	if (config->keepalive_ms == 0 && tcb->state != TCP_STATE_FIN_WAIT_2)
 		return;
@@ -134,7 +149,7 @@ static void on_idle(struct tcb *tcb, int64_t now_ns)
 /** RFC 9293 section 3.8.3, RFC 5482: bytes are out, and the peer has acknowledged none for too long. */
 static void on_user_timeout(struct tcb *tcb, int64_t now_ns)
 {
-	if (tcb->snd_una == tcb->snd_max || tcp_timer_is_set(tcb, TCP_TIMER_PERSIST))
+	if (tcb->snd_una == tcb->snd_nxt || tcp_timer_is_set(tcb, TCP_TIMER_PERSIST))
 		return; /* a probe of a shut window is no data */
 	tcp_tcb_count(tcb, COUNTER_TCP_TIMEOUTS);
 	if (tcb->state > TCP_STATE_SYN_RECEIVED)
@@ -149,6 +164,12 @@ static void run_one(struct tcb *tcb, enum tcp_timer_kind kind, int64_t now_ns)
 	case TCP_TIMER_ACK:
 	case TCP_TIMER_SEND:
 		on_flush(tcb, kind);
+		break;
+	case TCP_TIMER_REORDER:
+		tcp_recovery_look(tcb, now_ns);
+		break;
+	case TCP_TIMER_PROBE:
+		on_probe(tcb, now_ns);
 		break;
 	case TCP_TIMER_RETRANSMIT:
 		on_retransmit(tcb, now_ns);

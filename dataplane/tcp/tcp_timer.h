@@ -4,7 +4,8 @@
  * Timers of a connection: several deadlines, one node, armed at the earliest deadline or before it.
  * Moving a deadline back, as every acknowledgement does, leaves the node alone.
  *
- * Context: owning core. Source: RFC 6298 section 5, RFC 9293 sections 3.8.1 and 3.8.4, RFC 1122 4.2.3.
+ * Context: owning core. Source: RFC 6298 section 5, RFC 8985, RFC 9293 sections 3.8.1 and 3.8.4,
+ * RFC 1122 4.2.3.
  */
 #pragma once
 
@@ -25,6 +26,10 @@ static inline bool tcp_timer_is_set(const struct tcb *tcb, enum tcp_timer_kind k
 
 /** Arm or disarm the retransmission timer by whether anything is out; `restart` on progress. */
 void tcp_timer_retransmit(struct tcb *tcb, int64_t now_ns, bool restart);
+
+/** Something was sent or acknowledged: arm the tail loss probe, two round trips from now but no later
+    than the retransmission, or disarm it while it makes no sense (RFC 8985 section 7.2). */
+void tcp_timer_probe(struct tcb *tcb, int64_t now_ns);
 
 /** Runs when the node is due. */
 void tcp_timer_run(struct timer *timer, int64_t now_ns);

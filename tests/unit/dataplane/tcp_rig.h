@@ -56,7 +56,10 @@ enum rig_do {
 	HELD,   /* size: buffers held */
 	NOBUF,  /* size: emit() fails that many times */
 	TS,     /* size: peer's timestamps run at this value; 0: none are sent */
-	SACK,   /* seq .. ack: the next IN carries this SACK block (our numbers) */
+	SACK, /* seq .. ack: the next IN carries this SACK block (our numbers); several: in order */
+	ECHO, /* size: the next IN echoes our timestamp of so many milliseconds ago */
+	FLIGHT, /* size: bytes thought to be in the network */
+	CWND,   /* size: bytes of congestion window */
 };
 
 struct rig_step {
@@ -78,12 +81,14 @@ struct rig {
 	enum tcp_close_reason reason;
 	int held;
 	uint32_t no_buffer, ts;
-	struct tcp_range sack;
+	struct tcp_range sack[TCP_OPTIONS_SACK_MAX];
+	uint32_t sack_count, echo;
 	uint32_t accepted;
 	uint8_t bytes[64][2048];
 	uint32_t bytes_next;
-	bool no_options, echoes; /* the peer sends our last timestamp back */
-	uint8_t wscale;          /* the peer's */
+	bool no_options, no_sack;
+	bool echoes;    /* the peer sends our last timestamp back */
+	uint8_t wscale; /* the peer's */
 	uint32_t ts_echo;
 	uint16_t port;
 };
@@ -222,18 +227,17 @@ static inline void rig_in(struct rig *rig, const struct rig_step *step)
 	if ((step->flags & TCP_SYN) != 0 && !rig->no_options)
 		packet.options = (struct tcp_options){ .has_mss = true,
 						       .mss = RIG_MSS,
-						       .sack_permitted = true,
+						       .sack_permitted = !rig->no_sack,
 						       .has_wscale = true,
 						       .wscale = rig->wscale };
 	packet.options.has_ts = rig->ts != 0;
 	packet.options.ts_value = rig->ts;
-	packet.options.ts_echo = rig->echoes ? rig->ts_echo : 0;
-	if (rig->sack.start != rig->sack.end) {
-		packet.options.sack_count = 1;
-		packet.options.sack[0] =
-			(struct tcp_range){ rig->isn + rig->sack.start, rig->isn + rig->sack.end };
-		rig->sack.end = rig->sack.start;
-	}
+	packet.options.ts_echo = rig->echoes ? rig->ts_echo : rig->echo;
+	for (uint32_t i = 0; i < rig->sack_count; i++)
+		packet.options.sack[i] = (struct tcp_range){ rig->isn + rig->sack[i].start,
+							     rig->isn + rig->sack[i].end };
+	packet.options.sack_count = (uint8_t)rig->sack_count;
+	rig->sack_count = rig->echo = 0;
 	tcp_packet_build(&packet, &out);
 	memcpy(bytes, out.header, out.header_size);
 	for (uint32_t i = 0; i < step->size; i++)

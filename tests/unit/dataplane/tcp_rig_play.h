@@ -2,6 +2,8 @@
 /** @file Plays tables of steps on a rig: what each step does or expects. */
 #pragma once
 
+#include "dataplane/tcp/tcp_recovery.h"
+
 #include "tcp_rig.h"
 
 static inline void rig_expect(struct rig *rig, const struct rig_step *step, uint32_t line)
@@ -37,6 +39,12 @@ static inline void rig_expect(struct rig *rig, const struct rig_step *step, uint
 		break;
 	case CLOSED:
 		is = rig->is_closed ? (uint64_t)rig->reason : 99;
+		break;
+	case FLIGHT:
+		is = tcp_recovery_flight(rig->tcb);
+		break;
+	case CWND:
+		is = rig->tcb->cc.window;
 		break;
 	case HELD:
 		is = (uint64_t)rig->held;
@@ -90,7 +98,12 @@ static inline void rig_step(struct rig *rig, const struct rig_step *step, uint32
 		rig->ts = step->size;
 		break;
 	case SACK:
-		rig->sack = (struct tcp_range){ step->seq, step->ack };
+		assert_true(rig->sack_count < TCP_OPTIONS_SACK_MAX);
+		rig->sack[rig->sack_count++] = (struct tcp_range){ step->seq, step->ack };
+		break;
+	case ECHO:
+		rig->echo =
+			tcp_tcb_ts_now(rig->tcb->ts_offset, rig->now_ns - step->size * NS_PER_MS);
 		break;
 	default:
 		rig_expect(rig, step, line);
@@ -104,17 +117,32 @@ static inline void rig_play(struct rig *rig, const struct rig_step *steps)
 		rig_step(rig, &steps[i], i);
 }
 
-/** Open a connection to the listener, then play. */
-static inline void rig_run(const struct rig_step *steps)
+/** How a connection is opened to the listener. */
+struct rig_mode {
+	uint32_t rtt_ms; /* of the handshake */
+	bool no_sack, has_ts;
+};
+
+static inline void rig_run_mode(const struct rig_step *steps, struct rig_mode mode)
 {
-	static const struct rig_step handshake[] = {
-		{ IN, S }, { OUT, SA, 0, 1 }, { IN, A, 1, 1 }, { BURST }, { QUIET }, { RIG_END },
+	const struct rig_step handshake[] = {
+		{ IN, S },       { OUT, SA, 0, 1 }, { WAIT, .size = mode.rtt_ms },
+		{ IN, A, 1, 1 }, { BURST },         { QUIET },
+		{ RIG_END },
 	};
 	struct tcp_config config = rig_config();
 	struct rig rig;
 
 	rig_open(&rig, &config);
+	rig.no_sack = mode.no_sack;
+	rig.ts = mode.has_ts ? 1000 : 0;
 	rig_play(&rig, handshake);
 	rig_play(&rig, steps);
 	rig_close(&rig);
+}
+
+/** Open a connection to the listener, then play. */
+static inline void rig_run(const struct rig_step *steps)
+{
+	rig_run_mode(steps, (struct rig_mode){ 0 });
 }

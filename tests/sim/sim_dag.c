@@ -285,6 +285,8 @@ int main(int argc, char **argv)
 
 		if (i + 1 < argc && strcmp(argv[i], "--seeds") == 0) {
 			seeds = value;
+		} else if (i + 1 < argc && strcmp(argv[i], "--first") == 0) {
+			first = value;
 		} else if (i + 1 < argc && strcmp(argv[i], "--seed") == 0) {
 			first = value;
 			seeds = 1;
@@ -292,7 +294,9 @@ int main(int argc, char **argv)
 		} else if (i + 1 < argc && strcmp(argv[i], "--crash") == 0) {
 			crash_at = value;
 		} else {
-			fprintf(stderr, "usage: %s [--seeds N] [--seed K [--crash N]]\n", argv[0]);
+			fprintf(stderr,
+				"usage: %s [--seeds N] [--first S] | --seed K [--crash N]\n",
+				argv[0]);
 			return 2;
 		}
 	}

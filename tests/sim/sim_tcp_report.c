@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Goodput in virtual time, so that algorithms can be compared: a table, nothing is asserted. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "sim_tcp.h"
+
+#define DELAY_NS (10 * NS_PER_MS)   /* one way */
+#define RATE     UINT64_C(12500000) /* 100 Mbit/s */
+#define QUEUE    UINT64_C(250000)   /* one bandwidth-delay product */
+#define TRANSFER UINT64_C(50000000)
+#define RUNS     3U
+#define MSS      1460
+
+struct result {
+	double mbit;
+	uint64_t resent, timeouts, needless;
+};
+
+static struct result measure(struct sim_net *net, uint32_t loss, uint64_t seed, uint32_t reordering)
+{
+	struct sim *sim = calloc(1, sizeof(*sim));
+	struct result result = { 0 };
+	struct sim_app *client;
+
+	CHECK(sim != NULL);
+	sim_tcp_open(sim, net, seed);
+	sim->is_measured = true;
+	sim->plan.connections = 1;
+	sim->plan.burst = 16;
+	for (int i = 0; i < 2; i++) {
+		struct sim_net_link *link = &net->links[i];
+
+		link->prng.state = prng_next(&sim->prng);
+		link->delay_ns = DELAY_NS;
+		link->rate = RATE;
+		link->queue_max = QUEUE;
+		link->loss = i == SIM_CLIENT ? loss : 0;
+		link->reordering = reordering;
+		link->late_ns = DELAY_NS / 4;
+		sim_tcp_plan_side(sim, i);
+		sim->sides[i].config.mss = MSS;
+		sim->sides[i].config.window_max = 4U << 20;
+		sim->sides[i].config.held_pieces_max = 16384;
+		sim->sides[i].config.rto_min_ms = 200;
+		sim->sides[i].config.time_wait_ms = 1;
+		sim->sides[i].config.keepalive_ms = 0;
+	}
+	sim_tcp_start(sim);
+	client = &sim->pairs[0].apps[SIM_CLIENT];
+	client->size = TRANSFER;
+	sim->pairs[0].apps[SIM_SERVER].size = 0;
+	sim_tcp_run(sim);
+	if (sim->failure != NULL)
+		printf("FAILED: %s\n", sim->failure);
+	result.mbit =
+		(double)client->acked * 8e3 / (double)(sim->pairs[0].progress_ns - sim->begin_ns);
+	result.resent = client->resent;
+	result.needless = client->resent_needless;
+	result.timeouts = counters_get(&sim->sides[SIM_CLIENT].counters, COUNTER_TCP_RTO);
+	sim_tcp_close(sim);
+	free(sim);
+	return result;
+}
+
+static int compare(const void *a, const void *b)
+{
+	double x = ((const struct result *)a)->mbit, y = ((const struct result *)b)->mbit;
+
+	return (x > y) - (x < y);
+}
+
+int sim_tcp_report(struct sim_net *net)
+{
+	static const uint32_t losses[] = { 0, 1000, 10000, 50000 };
+
+	printf("one connection, %lu MB, %ld ms there and back, 100 Mbit/s, a queue of %lu kB; "
+	       "median of %u\n%-12s %8s %8s %10s %10s %10s %10s\n",
+	       (unsigned long)(TRANSFER / 1000000), (long)(2 * DELAY_NS / NS_PER_MS),
+	       (unsigned long)(QUEUE / 1000), RUNS, "algorithm", "loss %", "late %", "Mbit/s",
+	       "resent", "needless", "timeouts");
+	for (uint32_t i = 0; i < 2 * ARRAY_COUNT(losses); i++) {
+		struct result results[RUNS];
+		const struct result *median = &results[RUNS / 2];
+		uint32_t loss = losses[i / 2], late = i % 2 == 0 ? 0 : 20000;
+
+		for (uint32_t run = 0; run < RUNS; run++)
+			results[run] = measure(net, loss, run + 1, late);
+		qsort(results, RUNS, sizeof(results[0]), compare);
+		printf("%-12s %8.1f %8.1f %10.2f %10lu %10lu %10lu\n", "default", loss / 1e4,
+		       late / 1e4, median->mbit, (unsigned long)median->resent,
+		       (unsigned long)median->needless, (unsigned long)median->timeouts);
+	}
+	return 0;
+}

@@ -384,8 +384,6 @@ struct chunk *chunk_take(struct chunk_pool *pool, uint32_t size)
 	chunk->refs = 1;
 	chunk->size = CHUNK_SIZE_MIN << order;
 	pool->free_size -= chunk->size;
-	/* Old batches behind the tail would pass for new ones when the chunk is salvaged. */
-	memset(chunk->mem, 0, chunk->size);
 	return chunk;
 }
 

@@ -10,6 +10,9 @@
 #define CHUNK_GROW_MS   100  /* a chunk filled faster than this: the next one is larger */
 #define CHUNK_SHRINK_MS 5000 /* slower than this: back to the smallest */
 
+/* Wiped in a taken chunk: a partly filled block, and a header that begins at its end. */
+#define TAKEN_WIPE_SIZE (2 * SEGFILE_ALIGN)
+
 /* ---- what other threads and processes see ---- */
 
 void seglog_publish(struct seglog *log)
@@ -176,7 +179,7 @@ static int roll(struct seglog *log)
 	__atomic_store_n(&old->next, segment, __ATOMIC_RELEASE);
 	log->tail = segment;
 	log->tail_end = 0;
-	log->litter_end = 0;
+	log->wiped_end = 0;
 	log->is_tail_clean = false;
 	counters_inc(log->core->counters, COUNTER_SEGLOG_ROLLS);
 	return 0;
@@ -221,7 +224,11 @@ static uint32_t next_chunk_size(struct seglog *log, int64_t now_ms)
 	return log->chunk_size = size;
 }
 
-static struct chunk *take_chunk(struct seglog *log, uint32_t pos, int64_t now_ms)
+/* A chunk for the tail segment's bytes from `pos` on, with `block` [block_size] in front. It comes as
+   its last owner left it, so what recovery reads first is made right before the directory shows it:
+   the block's bytes, and zeroes where a batch header may come to stand behind them. */
+static struct chunk *take_chunk(struct seglog *log, uint32_t pos, const uint8_t *block,
+				uint32_t block_size, int64_t now_ms)
 {
 	uint32_t size = next_chunk_size(log, now_ms);
 	struct chunk *chunk = chunk_take(log->core->chunks, size);
@@ -232,6 +239,8 @@ static struct chunk *take_chunk(struct seglog *log, uint32_t pos, int64_t now_ms
 	}
 	if (chunk == NULL)
 		return NULL;
+	memcpy(chunk->mem, block, block_size);
+	memset(chunk->mem + block_size, 0, TAKEN_WIPE_SIZE - block_size);
 	chunk_bind(chunk, &log->topic_id, log->partition, log->tail->base, pos);
 	list_push_back(&log->chunks, &chunk->node);
 	log->tail_end = pos + chunk->size;
@@ -243,21 +252,44 @@ static int cover(struct seglog *log, uint32_t end, int64_t now_ms)
 {
 	struct segment *tail = log->tail;
 	uint32_t begin = ALIGN_DOWN(tail->size, SEGFILE_ALIGN);
-	struct chunk *chunk;
 
 	if (log->is_tail_clean || log->tail_end == 0) {
-		chunk = take_chunk(log, begin, now_ms);
-		if (chunk == NULL)
+		if (take_chunk(log, begin, log->tail_block, tail->size - begin, now_ms) == NULL)
 			return -EAGAIN;
-		memcpy(chunk->mem, log->tail_block, tail->size - begin);
 		log->is_tail_clean = false;
-		log->litter_end = 0;
+		log->wiped_end = begin + TAKEN_WIPE_SIZE;
 	}
 	while (log->tail_end < end) {
-		if (take_chunk(log, log->tail_end, now_ms) == NULL)
+		if (take_chunk(log, log->tail_end, log->tail_block, 0, now_ms) == NULL)
 			return -EAGAIN;
 	}
 	return 0;
+}
+
+/*
+ * Zeroes from `end`, where the batch about to be received will end, to the end of the block that the
+ * next header reaches into. Recovery takes them for the clean end; without them an older batch could
+ * follow the tail, of this log or another, with the very offset that comes next. A flush writes whole
+ * blocks, so no stranger's bytes get into a file either. What lies in chunks to come is theirs.
+ */
+static void wipe(struct seglog *log, uint32_t end)
+{
+	uint32_t to = MIN(ALIGN_UP(end + BATCH_HEADER_SIZE, SEGFILE_ALIGN), log->tail_end);
+	uint32_t from = MAX(end, log->wiped_end);
+
+	if (from >= to)
+		return;
+	log->wiped_end = to;
+	for (struct list *node = log->chunks.prev; node != &log->chunks; node = node->prev) {
+		struct chunk *chunk = LIST_ENTRY(node, struct chunk, node);
+		uint32_t first = MAX(from, chunk->pos);
+
+		if (first < to)
+			memset(chunk->mem + (first - chunk->pos), 0, to - first);
+		to = MIN(to, chunk->pos);
+		if (to <= from)
+			break;
+	}
 }
 
 int seglog_reserve(struct seglog *log, uint32_t size, int64_t now_ms)
@@ -289,6 +321,7 @@ int seglog_reserve(struct seglog *log, uint32_t size, int64_t now_ms)
 		counters_inc(log->core->counters, COUNTER_SEGLOG_NO_MEMORY);
 		return error;
 	}
+	wipe(log, log->tail->size + size);
 	log->reserved = size;
 	for (node = log->chunks.prev;; node = node->prev) {
 		log->room = LIST_ENTRY(node, struct chunk, node);
@@ -341,7 +374,7 @@ void seglog_abandon(struct seglog *log)
 		return;
 	/* A whole batch left in the ring could pass for an appended one when it is salvaged. */
 	put(log, 0, zeros, MIN(log->reserved, (uint32_t)BATCH_HEADER_SIZE));
-	log->litter_end = MAX(log->litter_end, log->tail->size + log->reserved);
+	log->wiped_end = log->tail->size + MIN(log->reserved, (uint32_t)BATCH_HEADER_SIZE);
 	log->reserved = 0;
 }
 
@@ -376,28 +409,6 @@ static void stamp(struct seglog *log, struct batch *batch, int64_t now_ms)
 	put(log, 17, bytes, 4);
 }
 
-/* Earlier, longer reservations may have left bytes where the next batch begins; recovery takes a zero
-   header there for the clean end. */
-static void wipe(struct seglog *log)
-{
-	uint32_t end = log->tail->size;
-	uint32_t size;
-
-	if (log->litter_end <= end)
-		return;
-	size = MIN(log->litter_end - end, (uint32_t)BATCH_HEADER_SIZE);
-	for (struct list *node = log->chunks.prev; node != &log->chunks; node = node->prev) {
-		struct chunk *chunk = LIST_ENTRY(node, struct chunk, node);
-		uint32_t from = MAX(end, chunk->pos);
-		uint32_t to = MIN(end + size, chunk->pos + chunk->size);
-
-		if (from < to)
-			memset(chunk->mem + (from - chunk->pos), 0, to - from);
-		if (chunk->pos <= end)
-			break;
-	}
-}
-
 static void advance(struct seglog *log, const struct batch *batch, int64_t now_ms)
 {
 	struct segment *tail = log->tail;
@@ -414,7 +425,6 @@ static void advance(struct seglog *log, const struct batch *batch, int64_t now_m
 	__atomic_store_n(&log->append_ms, now_ms, __ATOMIC_RELAXED);
 	log->next_offset = batch_last_offset(batch) + 1;
 	log->reserved = 0;
-	wipe(log);
 	wanted = MIN(tail->size + __atomic_load_n(&log->ahead, __ATOMIC_RELAXED) / 2,
 		     tail->prepare_max);
 	if (__atomic_load_n(&tail->prepared, __ATOMIC_ACQUIRE) < MAX(wanted, tail->size) ||

@@ -116,8 +116,9 @@ struct seglog {
 	uint32_t chunk_size; /* of the next chunk */
 	int64_t chunk_ms;    /* when the last one was taken */
 	uint32_t tail_end;   /* position up to which tail chunks reach */
-	uint32_t litter_end; /* position up to which earlier reservations may have left bytes */
-	bool is_tail_clean;  /* the tail chunk may be evicted: an append starts a new one */
+	uint32_t
+		wiped_end; /* the tail, or the open reservation, is followed by zeroes up to here */
+	bool is_tail_clean; /* the tail chunk may be evicted: an append starts a new one */
 	uint8_t *
 		tail_block; /* [SEGFILE_ALIGN] bytes of the last, partly filled block, for that chunk */
 

@@ -402,6 +402,97 @@ static void test_recover_removes_leftovers(void **state)
 	assert_int_equal(seglog_next_offset(box->log), 3);
 }
 
+/* An empty log; the ring's memory stays as it is. */
+static void begin_anew(struct logbox *box)
+{
+	char path[TEMP_PATH_SIZE];
+
+	logbox_kill(box);
+	logbox_path(box, 0, ".log", path);
+	assert_int_equal(unlink(path), 0);
+	box->identity.directory_id.bytes[0]++;
+	box->batch_count = 0;
+	reopen(box, false, 0, 0);
+	assert_int_equal(seglog_next_offset(box->log), 0);
+}
+
+/* Another box's log of the same offsets and positions was in the ring's memory: the worst neighbour. */
+static void live_once_before(struct logbox *box, uint32_t count, uint32_t value_size)
+{
+	begin_anew(box);
+	append(box, count, value_size);
+	begin_anew(box);
+}
+
+/* A chunk is not cleared when it is taken: what was in it must never be found behind the tail. Killed
+   after each number of appends, so that the tail lies anywhere in a block and across chunks. */
+static void test_recover_old_memory_behind_the_tail(void **state)
+{
+	static const uint32_t value_sizes[] = { 100, 1500, 3977, 66000 };
+	struct logbox *box = *state;
+
+	for (size_t i = 0; i < ARRAY_COUNT(value_sizes); i++) {
+		for (uint32_t count = 1; count < 60; count += 3) {
+			uint32_t size = value_sizes[i];
+
+			live_once_before(box, 70, size);
+			append(box, count, size);
+			logbox_kill(box);
+			reopen(box, false, 0, 0);
+			assert_int_equal(seglog_next_offset(box->log), count);
+			logbox_verify_range(box, 0, count, 100000);
+			/* On the same bytes again: what the salvage has written is cut off. */
+			append(box, 1, size / 2);
+			logbox_kill(box);
+			reopen(box, false, 0, 0);
+			assert_int_equal(seglog_next_offset(box->log), count + 1);
+			logbox_verify_range(box, 0, count + 1, 100000);
+		}
+	}
+}
+
+/* The same while a batch is being received, and after one was given up. */
+static void test_recover_old_memory_under_a_reservation(void **state)
+{
+	struct logbox *box = *state;
+
+	for (uint32_t part = 0; part <= BATCH_HEADER_SIZE + 40; part += 7) {
+		for (int is_abandoned = 0; is_abandoned < 2; is_abandoned++) {
+			uint32_t room;
+
+			live_once_before(box, 40, 3000);
+			append(box, 20, 3000);
+			assert_int_equal(seglog_reserve(box->log, 200000, box->now_ms), 0);
+			memset(seglog_room(box->log, 0, &room), 0xee, part);
+			if (is_abandoned) {
+				seglog_abandon(box->log);
+				append(box, 1, 1000);
+			}
+			logbox_kill(box);
+			reopen(box, false, 0, 0);
+			assert_int_equal(seglog_next_offset(box->log), 20 + is_abandoned);
+			logbox_verify_range(box, 0, 20 + is_abandoned, 100000);
+		}
+	}
+}
+
+/* The block that a flush rounds up to goes to the file: nothing of the chunk's past may be in it. */
+static void test_recover_old_memory_stays_out_of_files(void **state)
+{
+	struct logbox *box = *state;
+	uint32_t end;
+	int64_t size;
+
+	live_once_before(box, 40, 3000);
+	append(box, 3, 1000);
+	logbox_settle(box);
+	end = box->log->tail->size;
+	size = logbox_load(box, 0, ".log");
+	assert_true(size >= end);
+	for (int64_t at = end; at < size; at++)
+		assert_int_equal(box->scratch[at], 0);
+}
+
 static void test_recover_remains_of_a_deleted_topic(void **state)
 {
 	struct logbox *box = *state;
@@ -430,6 +521,9 @@ int main(void)
 		TEST(test_recover_producers),
 		TEST(test_recover_epochs),
 		TEST(test_recover_removes_leftovers),
+		TEST(test_recover_old_memory_behind_the_tail),
+		TEST(test_recover_old_memory_under_a_reservation),
+		TEST(test_recover_old_memory_stays_out_of_files),
 		TEST(test_recover_remains_of_a_deleted_topic),
 	};
 

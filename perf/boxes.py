@@ -16,13 +16,18 @@ import box  # noqa: E402  pylint: disable=C0413
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def make(**settings):
-    """A running box on kernel sockets with ports of its own; a context manager."""
-    return box.Box(settings={"ring.size": 256 << 20, **settings})
+def make(lab=None, data=None, **settings):
+    """A running box with ports of its own, on kernel sockets, and on a lab's veth; a context manager."""
+    return box.Box(lab=lab, data=data, settings={"ring.size": 256 << 20, **settings})
 
 
 def free_port():
     return box.free_ports(1)
+
+
+def free_ports(count):
+    """A run of them."""
+    return box.free_ports(count)
 
 
 def call(one, method, path, body=None):

@@ -37,10 +37,13 @@ class Report:
         self.measures = {}
         self.notes = []
 
-    def measure(self, name, unit, higher_is_better, goal=None, floor=None):
-        """Goals and floors are least ratios by peer, or a figure: the least, the most where lower is better."""
+    def measure(self, name, unit, higher_is_better, goal=None, floor=None, ours="millrace", gated=None):
+        """Goals and floors are least ratios by peer, or a figure: the least, the most where lower is better.
+
+        A floor that does not hold fails the run; with `gated` only those against these peers do, or those
+        of a figure where it is not empty, and the others are printed."""
         self.measures[name] = {"unit": unit, "higher_is_better": higher_is_better, "goal": goal,
-                               "floor": floor, "samples": {}}
+                               "floor": floor, "ours": ours, "gated": gated, "samples": {}}
 
     def add(self, name, system, value):
         self.measures[name]["samples"].setdefault(system, []).append(value)
@@ -66,33 +69,40 @@ class Report:
             systems = list(one["samples"])
             for system in systems:
                 samples = one["samples"][system]
-                others = [peer for peer in systems if peer != system] if system == "millrace" else []
+                is_ours = system == one["ours"]
+                others = [peer for peer in systems if peer != system] if is_ours else []
                 yield {"measure": name, "unit": one["unit"], "system": system,
                        "median": statistics.median(samples), "min": min(samples),
                        "max": max(samples), "n": len(samples),
                        "ratios": {peer: self.ratio(name, system, peer) for peer in others},
-                       "goal": one["goal"] if system == "millrace" else None,
-                       "floor": one["floor"] if system == "millrace" else None}
+                       "goal": one["goal"] if is_ours else None,
+                       "floor": one["floor"] if is_ours else None}
 
-    def misses(self):
-        """Floors that do not hold, in words."""
+    def below(self):
+        """Floors that do not hold: (whether that fails the run, in words)."""
         for name, one in self.measures.items():
-            if one["floor"] is not None and "millrace" not in one["samples"]:
-                yield f"{name}: not measured"
+            if one["floor"] is not None and one["ours"] not in one["samples"]:
+                yield True, f"{name}: not measured"
         for row in self.rows():
-            floor = row["floor"]
+            floor, gated = row["floor"], self.measures[row["measure"]]["gated"]
             if floor is None:
                 continue
             if isinstance(floor, dict):
                 for peer, least in floor.items():
                     ratio = row["ratios"].get(peer)
+                    is_gated = gated is None or peer in gated
                     if ratio is None:
-                        yield f"{row['measure']}: {peer} was not measured, floor {least} x"
+                        yield is_gated, f"{row['measure']}: {peer} was not measured, floor {least} x"
                     elif ratio < least:
-                        yield f"{row['measure']}: {ratio:.2f} x {peer}, floor {least} x"
+                        yield is_gated, f"{row['measure']}: {ratio:.2f} x {peer}, floor {least} x"
             elif (row["median"] < floor if self.measures[row["measure"]]["higher_is_better"]
                   else row["median"] > floor):
-                yield f"{row['measure']}: {row['median']:,.3f} {row['unit']}, floor {floor}"
+                yield (gated is None or bool(gated),
+                       f"{row['measure']}: {row['median']:,.3f} {row['unit']}, floor {floor}")
+
+    def misses(self):
+        """Floors that fail the run, in words."""
+        return (text for is_gated, text in self.below() if is_gated)
 
     def aim(self, row, word):
         """Goal or floor in words."""
@@ -144,14 +154,15 @@ class Report:
         base = os.path.join(folder, f"{self.name}-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}")
         content = {"name": self.name, "quick": self.quick, "begin": self.begin, "machine": machine(),
                    "load": self.load,
-                   "measures": self.measures, "notes": self.notes, "rows": list(self.rows())}
+                   "measures": self.measures, "notes": self.notes, "rows": list(self.rows()),
+                   "misses": list(self.misses())}
         for suffix, text in ((".json", json.dumps(content, indent=1)), (".txt", self.table() + "\n"),
                              (".svg", self.plot())):
             with open(base + suffix, "w", encoding="utf-8") as file:
                 file.write(text)
         print("\n" + self.table())
         print(f"\nwritten: {os.path.relpath(base, ROOT)}.json, .txt, .svg")
-        misses = list(self.misses())
-        for miss in misses:
-            print(f"floor missed: {miss}")
-        return 1 if misses else 0
+        below = list(self.below())
+        for is_gated, text in below:
+            print(f"floor missed{'' if is_gated else ' (does not fail the run)'}: {text}")
+        return 1 if any(is_gated for is_gated, _ in below) else 0

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ten thousand connections and a thousand partitions: memory of a connection that does nothing, and the rate
+of those that work beside the rate into one partition."""
+
+import sys
+
+import report
+import yard
+
+CONNECTIONS, PARTITIONS, WORKERS = 10000, 1000, 16
+
+
+def memory(pid):
+    """Resident bytes of a process, huge pages included."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        sizes = {line.split(":")[0]: line.split()[1] for line in file if line.startswith(("VmRSS", "Hugetlb"))}
+    return 1024 * sum(int(size) for size in sizes.values())
+
+
+def kernel_memory():
+    """Bytes in the kernel's slabs and socket buffers."""
+    with open("/proc/meminfo", encoding="ascii") as file:
+        slab = next(1024 * int(line.split()[1]) for line in file if line.startswith("Slab:"))
+    with open("/proc/net/sockstat", encoding="ascii") as file:
+        pages = next(int(line.split()[-1]) for line in file if line.startswith("TCP:"))
+    return slab + 4096 * pages
+
+
+def rate(system, topic, seconds):
+    return system.load("produce", topic, "--batch-size", 65536, "--connections", WORKERS,
+                       "--seconds", seconds, "--warm", 2)["mb_per_s"]
+
+
+def main():
+    args = yard.arguments(__doc__)
+    seconds = 4 if args.quick else 15
+    out = report.Report("conns", args.quick)
+    with yard.Yard(args, kafka=False, settings={"max.connections": CONNECTIONS + 1000}) as rig:
+        ours = rig.ours.name
+        out.measure("memory of an idle connection", "bytes", False, goal=16384, floor=32768, ours=ours,
+                    gated=())
+        out.measure("kernel memory of both its ends", "bytes", False)
+        out.measure("opened and answered", "connections", True, ours=ours)
+        out.measure("rate", "MB/s", True, goal={"one partition": 0.9}, floor={"one partition": 0.75},
+                    ours="1,000 partitions", gated=("one partition",))
+        dataplane = rig.box.child("millrace-dataplane")
+        work = rig.systems["socket"]
+        work.create("many", PARTITIONS, f"segment.bytes={16 << 20}", f"retention.bytes={16 << 20}")
+        work.create("one", 1, f"segment.bytes={yard.SEGMENT}", f"retention.bytes={yard.KEPT}")
+        rate(work, "many", 1)
+        for name, system in rig.systems.items():
+            before, kernel_before = memory(dataplane), kernel_memory()
+            with yard.running("hold", system.server, "--connections", CONNECTIONS,
+                              prefix=system.prefix) as (_, said):
+                out.add("opened and answered", name, said["opened"])
+                if not said["opened"]:
+                    continue
+                out.add("memory of an idle connection", name, (memory(dataplane) - before) / said["opened"])
+                out.add("kernel memory of both its ends", name,
+                        (kernel_memory() - kernel_before) / said["opened"])
+                for number in range(args.repeats if name == ours else 0):
+                    print(f"round {number + 1} of {args.repeats}", flush=True)
+                    out.add("rate", "1,000 partitions", rate(work, "many", seconds))
+                    out.add("rate", "one partition", rate(work, "one", seconds))
+    out.note(f"memory: growth of the dataplane's resident memory over {CONNECTIONS:,} connections that were answered "
+             f"once, max.connections {CONNECTIONS + 1000:,}. rate: {WORKERS} connections on kernel sockets, batches "
+             f"of 64 KiB, into {PARTITIONS:,} partitions and into one, by turns, while {CONNECTIONS:,} others are "
+             "open.")
+    return out.write()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,346 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the ingestion benchmarks share: the load driver, librdkafka's own, who is measured, and how."""
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+
+
+import boxes
+import kafka_peer
+import report
+from boxes import box
+
+LOAD = os.path.join(box.BUILD, "perf", "load", "millrace-load")
+RDKAFKA = os.path.join(report.ROOT, ".cache", "perf-rdkafka", "rdkafka_performance")
+SEGMENT, KEPT = 256 << 20, 2 << 30
+# The client has a CPU of its own, the last; the first is our poll core's.
+CLIENT_CPU = os.cpu_count() - 1
+
+
+def arguments(description):
+    """The options that every ingestion benchmark takes."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--quick", action="store_true", help="fewer rounds and seconds")
+    parser.add_argument("--repeats", type=int, help="rounds (default: 5, quick 2)")
+    parser.add_argument("--disk", default="/var/tmp", help="folder on the disk to measure (/var/tmp)")
+    parser.add_argument("--port", help="kernel-bypass port of the box, as a PCI address (default: af_xdp on a veth)")
+    parser.add_argument("--address", help="address of the box on --port, with prefix, as 10.1.0.2/24")
+    parser.add_argument("--mtu", type=int, default=3200, help="MTU of the port (3200)")
+    parser.add_argument("--via", default="", help="command that runs the client on the other end of --port, "
+                                                  "as 'ssh HOST'; millrace-load lies there at the same path")
+    parser.add_argument("--client", choices=("librdkafka", "driver"), default="librdkafka",
+                        help="who sends, where both can")
+    parser.add_argument("--no-peer", action="store_true", help="without Apache Kafka")
+    args = parser.parse_args()
+    if args.port and not args.address:
+        parser.error("--port needs --address")
+    args.repeats = args.repeats or (2 if args.quick else 5)
+    return args
+
+
+class Figures(dict):
+    """The driver's JSON, with what it means for the machine."""
+
+    @property
+    def spent(self):
+        """CPU-seconds of the machine but the client's own."""
+        return max(self["busy_s"] - self["own_cpu_s"], 1e-3)
+
+    @property
+    def records_per_cpu(self):
+        return self["records_per_s"] * self["wall_s"] / self.spent
+
+    @property
+    def mb_per_cpu(self):
+        return self["mb_per_s"] * self["wall_s"] / self.spent
+
+
+def command(name, *options, prefix=(), cpu=CLIENT_CPU):
+    pinned = [] if cpu is None else ["taskset", "-c", str(cpu)]
+    return [*prefix, *pinned, name, *(str(option) for option in options)]
+
+
+def load(verb, server, *options, prefix=(), cpu=CLIENT_CPU, on_begin=None, on_end=None):
+    """Run the driver to its end. @return its figures"""
+    where = [] if server is None else ["--server", server]
+    # pylint: disable-next=consider-using-with
+    process = subprocess.Popen(command(LOAD, verb, *where, *options, prefix=prefix, cpu=cpu),
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               text=True)
+    last = "{}"
+    for line in process.stdout:
+        line = line.strip()
+        if line == "begin" and on_begin:
+            on_begin()
+        elif line == "end" and on_end:
+            on_end()
+        elif line.startswith("{"):
+            last = line
+    said = process.stderr.read()
+    if process.wait() != 0:
+        raise RuntimeError(f"millrace-load {verb} {server}: {said.strip()} {last[:400]}")
+    return Figures(json.loads(last))
+
+
+@contextlib.contextmanager
+def running(verb, server, *options, prefix=(), cpu=CLIENT_CPU):
+    """A driver that goes on until its input ends; yields (process, what it said before 'begin')."""
+    # pylint: disable-next=consider-using-with
+    process = subprocess.Popen(command(LOAD, verb, "--server", server, *options, prefix=prefix, cpu=cpu),
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    said = {}
+    try:
+        for line in process.stdout:
+            if line.startswith("{"):
+                said = json.loads(line)
+            if line.strip() == "begin":
+                break
+        if process.poll() is not None:
+            raise RuntimeError(f"millrace-load {verb} {server} ended")
+        yield process, said
+    finally:
+        process.stdin.close()
+        process.wait(30)
+
+
+def busy_seconds():
+    """Of all CPUs, idle, waiting and stolen time left out; idle time is exact, the rest is what is left."""
+    with open("/proc/stat", encoding="ascii") as file:
+        fields = [int(value) for value in file.readline().split()[1:9]]
+    tick = os.sysconf("SC_CLK_TCK")
+    return time.monotonic() * os.cpu_count() - (fields[3] + fields[4] + fields[7]) / tick
+
+
+def librdkafka(server, topic, record_size, batch_size, seconds, warm, rate=0, prefix=(), cpu=CLIENT_CPU):
+    """librdkafka's own load generator for some seconds. @return figures as the driver's"""
+    options = ["-P", "-t", topic, "-b", server, "-s", record_size, "-a", -1, "-u", "-q", "-i", 250,
+               "-X", f"batch.size={batch_size}", "-X", "batch.num.messages=1000000", "-X", "linger.ms=5",
+               "-X", "queue.buffering.max.messages=1000000", "-X", "queue.buffering.max.kbytes=262144",
+               "-X", "socket.nagle.disable=true"]
+    if rate:
+        options += ["-r", round(rate)]
+    # pylint: disable-next=consider-using-with
+    process = subprocess.Popen(command("stdbuf", "-oL", RDKAFKA, *options, prefix=prefix, cpu=cpu),
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                               text=True)
+    stop = threading.Timer(seconds + warm + 10, process.kill)
+    stop.start()
+    first = last = None
+    failed = 0
+    try:
+        for line in process.stdout:
+            cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+            if len(cells) < 10 or not cells[0].isdigit():
+                continue
+            now = (time.monotonic(), busy_seconds(), boxes.cpu_seconds(process.pid), int(cells[4]))
+            failed = int(cells[7])
+            if first is None and int(cells[0]) >= 1000 * warm:
+                first = now
+            elif first is not None:
+                last = now
+                if now[0] - first[0] >= seconds:
+                    break
+    finally:
+        stop.cancel()
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    if first is None or last is None or failed:
+        raise RuntimeError(f"rdkafka_performance {server} {topic}: {failed} records failed, or it stood still")
+    wall, busy, own, records = (last[index] - first[index] for index in range(4))
+    return Figures(wall_s=wall, busy_s=busy, own_cpu_s=own, records=records, records_per_s=records / wall,
+                   mb_per_s=records * record_size / wall / 1e6)
+
+
+@contextlib.contextmanager
+def hugepages(pages=256):
+    """The rings lie on them, as on a machine that is set up for the box; given back at the end."""
+    reserved = "/proc/sys/vm/nr_hugepages"
+    free = "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages"
+
+    def read(path):
+        with open(path, encoding="ascii") as file:
+            return int(file.read())
+
+    def add(count):
+        with open(reserved, "w", encoding="ascii") as file:
+            file.write(str(max(read(reserved) + count, 0)))
+
+    added, mounted = 0, False
+    if os.geteuid() == 0:
+        with contextlib.suppress(OSError):
+            before = read(reserved)
+            if read(free) < pages:
+                add(pages - read(free))
+            added = read(reserved) - before
+            with open("/proc/mounts", encoding="utf-8") as file:
+                is_there = any(line.split()[2] == "hugetlbfs" for line in file)
+            if not is_there:
+                os.makedirs("/dev/hugepages", exist_ok=True)
+                mounted = subprocess.run(["mount", "-t", "hugetlbfs", "-o", "mode=0755", "none",
+                                          "/dev/hugepages"], check=False).returncode == 0
+    try:
+        yield
+    finally:
+        if mounted:
+            subprocess.run(["umount", "/dev/hugepages"], check=False)
+        if added:
+            with contextlib.suppress(OSError):
+                add(-added)
+
+
+class System:
+    """One that is measured: where its clients go, and how its topics are made."""
+
+    def __init__(self, name, server, prefix=(), admin=None, peer=None, one=None, configs=()):
+        self.name = name
+        self.server = server
+        self.prefix = list(prefix)
+        self.admin = admin or server
+        self.peer = peer  # stands still while others are measured
+        self.box = one
+        self.configs = list(configs)
+        self.made = set()
+        self.counted = {}
+
+    def create(self, topic, partitions, *configs):
+        options = [part for config in (*self.configs, *configs) for part in ("--config", config)]
+        load("create", self.admin, "--topic", topic, "--partitions", partitions, *options, cpu=None)
+        self.made.add(topic)
+
+    def delete(self, topic):
+        load("delete", self.admin, "--topic", topic, cpu=None)
+        self.made.discard(topic)
+
+    def count(self, which):
+        """Counters of our poll cores, before and after."""
+        if self.box is not None:
+            self.counted[which] = {name: self.box.metric(f"millrace_core_{name}_ns_total")
+                                   for name in ("busy", "idle", "sleep")}
+
+    def busy_share(self):
+        """Of the poll core's time, what was work, in percent; None: it has none."""
+        if self.box is None:
+            return None
+        spent = {name: self.counted["end"][name] - self.counted["begin"][name]
+                 for name in self.counted["end"]}
+        return 100 * spent["busy"] / max(sum(spent.values()), 1)
+
+    def load(self, verb, topic, *options):
+        return load(verb, self.server, "--topic", topic, *options, prefix=self.prefix,
+                    on_begin=lambda: self.count("begin"), on_end=lambda: self.count("end"))
+
+
+class Yard:
+    """The box, and the peer where it is wanted; a context manager. Systems by name: dpdk and socket are the
+    same box, kafka and kafka-flush the same Kafka."""
+
+    def __init__(self, args, kafka=True, dpdk=True, settings=None):
+        self.args = args
+        self.stack = contextlib.ExitStack()
+        self.settings = {"log.retention.check.interval.ms": 2000, **(settings or {})}
+        self.wants_kafka = kafka and not args.no_peer
+        self.wants_dpdk = dpdk
+        self.systems = {}
+        self.box = self.kafka = None
+
+    def __enter__(self):
+        with self.stack:
+            self.start()
+            self.stack = self.stack.pop_all()
+        return self
+
+    def __exit__(self, *_):
+        self.stack.close()
+
+    def start(self):
+        lab = None
+        self.stack.enter_context(hugepages())
+        if self.args.port:
+            address, prefix = self.args.address.split("/")
+            self.settings.update({"dpdk.port": self.args.port, "dpdk.address": address, "dpdk.prefix": prefix,
+                                  "dpdk.mtu": self.args.mtu, "dpdk.required": True})
+        elif self.wants_dpdk and box.can_lab():
+            lab = box.Lab()
+            lab.mtu = self.args.mtu
+            lab.up[lab.up.index("--mtu") + 1] = str(self.args.mtu)
+            self.stack.enter_context(lab)
+        data = tempfile.mkdtemp(prefix="millrace-perf-", dir=self.args.disk)
+        self.stack.callback(shutil.rmtree, data, ignore_errors=True)  # last of all
+        self.box = boxes.make(lab=lab, data=data, **self.settings)
+        self.stack.callback(shutil.rmtree, self.box.run_dir(), ignore_errors=True)
+        self.stack.callback(self.box.remove_rings)
+        self.stack.enter_context(self.box)
+        admin = self.box.servers()
+        if self.args.port:
+            self.systems["dpdk"] = System("dpdk", f"{address}:{self.box.port}", self.args.via.split(), admin,
+                                          one=self.box)
+        elif lab:
+            self.systems["dpdk"] = System("dpdk", self.box.servers(True), self.box.prefix(True), admin,
+                                          one=self.box)
+        self.systems["socket"] = System("socket", admin, one=self.box)
+        if self.wants_kafka:
+            self.kafka = self.stack.enter_context(kafka_peer.Kafka(self.args.disk))
+            self.systems["kafka"] = System("kafka", self.kafka.server, peer=self.kafka)
+            self.systems["kafka-flush"] = System("kafka-flush", self.kafka.server, peer=self.kafka,
+                                                 configs=["flush.messages=1"])
+
+    @property
+    def ours(self):
+        """The best way into the box."""
+        return self.systems.get("dpdk") or self.systems["socket"]
+
+    @contextlib.contextmanager
+    def turn(self, system):
+        """The others stand still."""
+        if self.kafka is not None and system.peer is None:
+            self.kafka.pause()
+        try:
+            yield system
+        finally:
+            if self.kafka is not None:
+                self.kafka.resume()
+
+    def create(self, topic, partitions, names=None):
+        """The same topic everywhere; one for each system, so that none reads another's."""
+        for name, system in self.systems.items():
+            if names is None or name in names:
+                system.create(f"{topic}.{name}", partitions, f"segment.bytes={SEGMENT}",
+                              f"retention.bytes={max(KEPT // partitions, SEGMENT)}")
+
+    def delete(self, topic, names=None):
+        for name, system in self.systems.items():
+            if names is None or name in names:
+                system.delete(f"{topic}.{name}")
+
+
+def produce(args, system, topic, *, record_size, batch_size, seconds, warm, client=None, connections=4):
+    """As fast as answers come, by either client."""
+    if (client or args.client) == "librdkafka":
+        system.count("begin")
+        said = librdkafka(system.server, topic, record_size, batch_size, seconds, warm, prefix=system.prefix)
+        system.count("end")
+        return said
+    return system.load("produce", topic, "--record-size", record_size, "--batch-size", batch_size,
+                       "--connections", connections, "--seconds", seconds, "--warm", warm)
+
+
+def raw_commit(args, seconds):
+    """What the device takes to make 4 KiB durable: the limit of an acknowledgement."""
+    return load("device", None, "--folder", args.disk, "--batch-size", 4096, "--span", 4 << 20,
+                "--seconds", seconds)["commit_us"]
+
+
+@contextlib.contextmanager
+def sink(partitions):
+    """A server that accepts and acknowledges, on the CPU of our poll core."""
+    server = f"127.0.0.1:{boxes.free_port()}"
+    with running("sink", server, "--partitions", partitions, cpu=0):
+        yield System("sink", server)

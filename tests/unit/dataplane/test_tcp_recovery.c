@@ -16,6 +16,19 @@
 	}
 
 static const struct rig_mode sack = { .rtt_ms = 20 };
+
+/** A connection like rig_run_mode(steps, sack) has, for those who look inside. */
+static void open_sack(struct rig *rig)
+{
+	static const struct rig_step handshake[] = {
+		{ IN, S },       { OUT, SA, 0, 1 }, { WAIT, .size = 20 },
+		{ IN, A, 1, 1 }, { BURST },         { RIG_END },
+	};
+	struct tcp_config config = rig_config();
+
+	rig_open(rig, &config);
+	rig_play(rig, handshake);
+}
 static const struct rig_mode sack_ts = { .rtt_ms = 20, .has_ts = true };
 
 static void test_tcp_recovery_rfc8985_waits_for_reordering(void **state)
@@ -149,18 +162,11 @@ static void test_tcp_recovery_rfc8985_probes(void **state)
 		{ IN, A, 1, 10101 },
 		{ RIG_END },
 	};
-	struct tcp_config config = rig_config();
 	struct rig rig;
 
 	(void)state;
 	rig_run_mode(fresh, sack);
-	rig_open(&rig, &config);
-	rig_play(&rig, (const struct rig_step[]){ { IN, S },
-						  { OUT, SA, 0, 1 },
-						  { WAIT, .size = 20 },
-						  { IN, A, 1, 1 },
-						  { BURST },
-						  { RIG_END } });
+	open_sack(&rig);
 	rig_play(&rig, repaired);
 	assert_int_equal(counters_get(&rig.counters, COUNTER_TCP_TLP_REPAIRS), 1);
 	assert_true(rig.tcb->cc.window < 10000);
@@ -233,7 +239,7 @@ static void test_tcp_recovery_rfc3522_undo_by_timestamp(void **state)
 /** After a timeout what was reported is not sent again, unless the peer dropped it. */
 static void test_tcp_recovery_rfc8985_timeout_keeps_reports(void **state)
 {
-	static const struct rig_step keeps[] = {
+	static const struct rig_step timeout[] = {
 		{ SEND, .size = 3000 },
 		{ OUT, A, 1, 1, 1000 },
 		{ OUT, A, 1001, 1, 1000 },
@@ -250,6 +256,9 @@ static void test_tcp_recovery_rfc8985_timeout_keeps_reports(void **state)
 		{ OUT, A, 1, 1, 1000 },
 		{ QUIET },
 		{ CWND, .size = 1000 },
+		{ RIG_END },
+	};
+	static const struct rig_step after[] = {
 		{ WAIT, .size = 20 },
 		{ IN, A, 1, 2001 },
 		{ BURST },
@@ -273,9 +282,45 @@ static void test_tcp_recovery_rfc8985_timeout_keeps_reports(void **state)
 		{ RIG_END },
 	};
 
+	struct rig rig;
+
 	(void)state;
-	rig_run_mode(keeps, sack);
-	rig_run_mode(reneges, sack);
+	open_sack(&rig);
+	rig_play(&rig, timeout);
+	assert_int_equal(rig.tcb->sent.sacked, 1000);
+	rig_play(&rig, after);
+	assert_int_equal(counters_get(&rig.counters, COUNTER_TCP_RENEGES), 0);
+	rig_close(&rig);
+	open_sack(&rig);
+	rig_play(&rig, reneges);
+	assert_int_equal(counters_get(&rig.counters, COUNTER_TCP_RENEGES), 1);
+	rig_close(&rig);
+}
+
+static void test_tcp_recovery_ranges_come_back(void **state)
+{
+	static const struct rig_step steps[] = {
+		TEN_OUT,
+		{ SACK, 0, 7001, 10001 },
+		{ SACK, 0, 1001, 3001 },
+		{ SACK, 0, 4001, 6001 },
+		{ IN, A, 1, 1 },
+		{ ABORT },
+		{ CLOSED, .size = TCP_CLOSED_ABORT },
+		{ RIG_END },
+	};
+	const struct tcp_sent_pool *pool;
+	struct rig rig;
+	uint32_t count;
+
+	(void)state;
+	open_sack(&rig);
+	pool = &rig.stack->sent_pool;
+	count = pool->spare_count;
+	rig_play(&rig, steps);
+	assert_int_equal(pool->spare_count, count);
+	assert_int_equal(pool->reserved, rig.stack->config.connections_max);
+	rig_close(&rig);
 }
 
 /** It has no room for early segments, so it can report none; the others follow by their times. */
@@ -325,18 +370,11 @@ static void test_tcp_recovery_reduces_once_for_a_window(void **state)
 		{ FLIGHT, .size = 3000 },
 		{ RIG_END },
 	};
-	struct tcp_config config = rig_config();
 	struct rig rig;
 	uint64_t window;
 
 	(void)state;
-	rig_open(&rig, &config);
-	rig_play(&rig, (const struct rig_step[]){ { IN, S },
-						  { OUT, SA, 0, 1 },
-						  { WAIT, .size = 20 },
-						  { IN, A, 1, 1 },
-						  { BURST },
-						  { RIG_END } });
+	open_sack(&rig);
 	rig_play(&rig, steps);
 	window = rig.tcb->cc.window;
 	assert_in_range(window, 5000, 7000);
@@ -364,6 +402,7 @@ int main(void)
 		cmocka_unit_test(test_tcp_recovery_rfc3708_undo_by_duplicate),
 		cmocka_unit_test(test_tcp_recovery_rfc3522_undo_by_timestamp),
 		cmocka_unit_test(test_tcp_recovery_rfc8985_timeout_keeps_reports),
+		cmocka_unit_test(test_tcp_recovery_ranges_come_back),
 		cmocka_unit_test(test_tcp_recovery_peer_that_reports_nothing),
 		cmocka_unit_test(test_tcp_recovery_reduces_once_for_a_window),
 	};

@@ -16,8 +16,8 @@
 #define WINDOW_MAX   (1U << 20)
 #define RTO_MIN_MS   200
 #define TIME_WAIT_MS 2000
-#define PIECES_MAX   4096 /* out of order, all connections */
-#define BUFFERS      6144
+#define PIECES_MIN   1024 /* out of order, all connections */
+#define BUFFERS_MIN  2048 /* beside those that wait out of order */
 #define DESCRIPTORS  2048
 #define PORT_FIRST   32768
 #define PORT_COUNT   28000
@@ -121,11 +121,19 @@ static const struct tcp_ops tcp_ops = {
 	.release = release_buffer,
 };
 
+/* One connection may hold a quarter of the pieces: a window of full segments. */
+static uint32_t pieces_of(const struct wire_client_config *config)
+{
+	uint32_t window = config->window_max != 0 ? config->window_max : WINDOW_MAX;
+
+	return MAX(PIECES_MIN, 4 * (window / (config->mtu - 40U) + 1));
+}
+
 static int make_memory(struct wire_client *client, const struct wire_client_config *config)
 {
 	struct tcp_config tcp = {
 		.connections_max = config->connections_max,
-		.held_pieces_max = PIECES_MAX,
+		.held_pieces_max = pieces_of(config),
 		.mss = (uint16_t)(config->mtu - 40),
 		.window_max = config->window_max != 0 ? config->window_max : WINDOW_MAX,
 		.rto_min_ms = RTO_MIN_MS,
@@ -165,7 +173,8 @@ int wire_client_open(const struct wire_client_config *config, const struct wire_
 					.queues = 1,
 					.mtu = config->mtu,
 					.descriptors = DESCRIPTORS,
-					.buffers = BUFFERS };
+					.buffers =
+						2 * DESCRIPTORS + BUFFERS_MIN + pieces_of(config) };
 	struct wire_client *client = aligned_alloc(CACHELINE_SIZE, ALIGN_UP(sizeof(*client), 64));
 	uint16_t start;
 	int r;

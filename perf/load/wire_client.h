@@ -9,8 +9,9 @@
  * Callbacks come from inside wire_client_poll() and wire_client_resume(); every call below but
  * wire_client_poll(), wire_client_wait() and wire_client_close() is allowed inside them.
  *
- * Context: the thread that called wire_client_open(). Memory: the port's buffers, connections_max
- * output queues of output_size bytes, and TCP's own, all at wire_client_open().
+ * Context: the thread that called wire_client_open(). Memory: the port's buffers, with four windows
+ * of full segments for what comes out of order, connections_max output queues of output_size bytes,
+ * and TCP's own, all at wire_client_open().
  */
 #pragma once
 

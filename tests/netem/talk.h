@@ -32,7 +32,7 @@ struct talk_plan {
 	int64_t stall_ns;        /* and for how long */
 	uint32_t write_max;      /* bytes of one write */
 	uint32_t read_max;       /* bytes of one read */
-	uint32_t window_max;     /* own TCP: bytes; 0: its default */
+	uint32_t window_max;     /* own TCP: bytes, a power of two; 0: 1 MiB */
 	uint32_t mtu;            /* own TCP */
 	const char *nic;         /* own TCP: nic_config.port */
 	const char *own_address; /* own TCP */

@@ -155,6 +155,8 @@ class Matrix:
         sink = End()
         ends = {"a": source, "l": sink} if sender == "a" else {"a": sink, "l": source}
         ends["a"].kind = kind
+        if "delay" in link:  # more is under way than our usual window
+            ends["a"].words += ["--window", str(4 << 20)]
         run = self.rig.run(link, ends, seconds=options.limit)
         ended(run.all_ends())
         near, far = run.ends[sender][0], run.ends["l" if sender == "a" else "a"][0]

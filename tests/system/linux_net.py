@@ -50,7 +50,7 @@ class Program:
             self.noise.append(line)
 
     def __str__(self):
-        return f"{' '.join(self.argv)} (said {self.noise[-5:]})"
+        return f"{' '.join(self.argv)} (said {self.noise[-20:]})"
 
     def result(self, seconds):
         return json.loads(self._wait(lambda line: line.startswith("{"), seconds))
@@ -60,11 +60,13 @@ class Program:
         if self.child.poll() is None:
             self.child.send_signal(signal.SIGTERM)
         code = self.child.wait(20)
-        need(code in (0, -signal.SIGTERM), f"{self}: exit code {code}")
         words = None
         while (line := self.lines.get(timeout=5)) is not None:
             if line.startswith("{"):
                 words = json.loads(line)
+            else:
+                self.noise.append(line)
+        need(code in (0, -signal.SIGTERM), f"{self}: exit code {code}")
         return words
 
     @staticmethod

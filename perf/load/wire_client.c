@@ -16,8 +16,8 @@
 #define WINDOW_MAX   (1U << 20)
 #define RTO_MIN_MS   200
 #define TIME_WAIT_MS 2000
-#define PIECES_MIN   1024 /* out of order, all connections */
-#define BUFFERS_MIN  2048 /* beside those that wait out of order */
+#define PIECES_MIN   1024U /* out of order, all connections */
+#define BUFFERS_MIN  2048  /* beside those that wait out of order */
 #define DESCRIPTORS  2048
 #define PORT_FIRST   32768
 #define PORT_COUNT   28000

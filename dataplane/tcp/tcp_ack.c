@@ -51,7 +51,11 @@ static int64_t measure(struct tcb *tcb, const struct tcp_recovery_ack *report, i
 	if (!report->has_echo || report->cc.acked == 0)
 		return 0;
 	ms = (int32_t)(tcp_tcb_ts_now(tcb->ts_offset, now_ns) - report->echo);
-	if (ms < 0)
+	/* An echo from before the last transmission: the answer to an earlier one came late, or it was
+	   lost and a segment that had arrived before is answered with the old echo. Then it is our own
+	   timer that was measured, which would make the next timeout longer still (Karn). */
+	if (ms < 0 ||
+	    (news->again.xmit_ns != 0 && (ms - 1) * NS_PER_MS > now_ns - news->again.xmit_ns))
 		return 0;
 	tcp_rtt_sample(&tcb->rtt, MAX(ms, 1) * NS_PER_MS);
 	return MAX(ms, 1) * NS_PER_MS;

@@ -94,12 +94,47 @@ static void test_tcp_ack_old_segment_does_not_move_the_window(void **state)
 	rig_run(steps);
 }
 
+/** Each answer is lost, what is sent again is answered with the echo of what arrived first: the time
+    until that is no round trip, and timeouts don't grow by it. */
+static void test_tcp_ack_rfc6298_old_echo_is_no_round_trip(void **state)
+{
+	static const struct rig_step begin[] = {
+		{ IN, S },       { OUT, SA, 0, 1 }, { WAIT, .size = 20 },
+		{ IN, A, 1, 1 }, { BURST },         { RIG_END },
+	};
+	static const struct rig_step lost[] = {
+		{ SEND, .size = 100 }, { OUT, A, 1, 1, 100 },  { WAIT, .size = 1000 },
+		{ OUT, A, 1, 1, 100 }, { WAIT, .size = 20 },   { ECHO, .size = 1020 },
+		{ IN, A, 1, 101 },     { ACKED, .size = 100 }, { RIG_END },
+	};
+	static const struct rig_step next[] = {
+		{ SEND, .size = 100 },   { OUT, A, 101, 1, 100 }, { WAIT, .size = 1000 },
+		{ OUT, A, 101, 1, 100 }, { WAIT, .size = 30 },    { ECHO, .size = 30 },
+		{ IN, A, 1, 201 },       { ACKED, .size = 200 },  { RIG_END },
+	};
+	struct tcp_config config = rig_config();
+	struct rig rig;
+
+	(void)state;
+	rig_open(&rig, &config);
+	rig.ts = 5000;
+	rig_play(&rig, begin);
+	assert_int_equal(rig.tcb->rtt.smoothed_ns, 20 * NS_PER_MS);
+	rig_play(&rig, lost);
+	assert_int_equal(rig.tcb->rtt.smoothed_ns, 20 * NS_PER_MS);
+	rig.out_next = rig.out_count;
+	rig_play(&rig, next); /* the echo of the repetition itself is one */
+	assert_true(rig.tcb->rtt.smoothed_ns > 20 * NS_PER_MS);
+	rig_close(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tcp_ack_rfc5681_fast_retransmit),
 		cmocka_unit_test(test_tcp_ack_rfc6675_sacked_bytes_are_not_sent_again),
 		cmocka_unit_test(test_tcp_ack_old_segment_does_not_move_the_window),
+		cmocka_unit_test(test_tcp_ack_rfc6298_old_echo_is_no_round_trip),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,8 +24,8 @@ struct material {
 
 _Static_assert(sizeof(struct material) == sizeof(struct tcp_tuple) + 4 + 16, "padding is hashed");
 
-static uint32_t cookie_of(const struct siphash_key *secret, const struct tcp_tuple *tuple,
-			  uint32_t peer_isn, uint64_t period, uint32_t index)
+static uint64_t hash_of(const struct siphash_key *secret, const struct tcp_tuple *tuple,
+			uint32_t peer_isn, uint64_t period, uint32_t index)
 {
 	/* Another key than initial sequence numbers have: those of strangers' choosing teach nothing. */
 	const struct siphash_key key = { ~secret->k0, secret->k1 ^ UINT64_C(0x636f6f6b6965) };
@@ -33,7 +33,13 @@ static uint32_t cookie_of(const struct siphash_key *secret, const struct tcp_tup
 		.tuple = *tuple, .peer_isn = peer_isn, .period = period, .index = index
 	};
 
-	return ((uint32_t)siphash(&key, &material, sizeof(material)) & ~MSS_MASK) | index;
+	return siphash(&key, &material, sizeof(material));
+}
+
+/** @return the sequence number: a part of the hash, and the index */
+static uint32_t cookie_of(uint64_t hash, uint32_t index)
+{
+	return ((uint32_t)hash & ~MSS_MASK) | index;
 }
 
 static uint64_t period_of(int64_t now_ns)
@@ -48,20 +54,39 @@ uint32_t tcp_cookie_make(const struct siphash_key *secret, const struct tcp_tupl
 
 	while (index > 0 && sizes[index] > mss)
 		index--;
-	return cookie_of(secret, tuple, peer_isn, period_of(now_ns), index);
+	return cookie_of(hash_of(secret, tuple, peer_isn, period_of(now_ns), index), index);
 }
 
-bool tcp_cookie_check(const struct siphash_key *secret, const struct tcp_tuple *tuple,
-		      uint32_t peer_isn, uint32_t cookie, int64_t now_ns, uint16_t *ret_mss)
+uint64_t tcp_cookie_check(const struct siphash_key *secret, const struct tcp_tuple *tuple,
+			  uint32_t peer_isn, uint32_t cookie, int64_t now_ns, uint16_t *ret_mss)
 {
 	uint32_t index = cookie & MSS_MASK;
 
-	for (uint64_t age = 0; age < PERIODS_MAX; age++)
-		if (cookie_of(secret, tuple, peer_isn, period_of(now_ns) - age, index) == cookie) {
-			*ret_mss = sizes[index];
-			return true;
-		}
-	return false;
+	for (uint64_t age = 0; age < PERIODS_MAX; age++) {
+		uint64_t hash = hash_of(secret, tuple, peer_isn, period_of(now_ns) - age, index);
+
+		if (cookie_of(hash, index) != cookie)
+			continue;
+		*ret_mss = sizes[index];
+		return MAX(hash, UINT64_C(1));
+	}
+	return 0;
+}
+
+/** Its place is told by bits that the peer does not see. */
+static uint64_t *place(const struct tcp_cookies *cookies, uint64_t id)
+{
+	return &cookies->taken[(id >> 32) % cookies->count];
+}
+
+bool tcp_cookie_was_taken(const struct tcp_cookies *cookies, uint64_t id)
+{
+	return *place(cookies, id) == id;
+}
+
+void tcp_cookie_take(struct tcp_cookies *cookies, uint64_t id)
+{
+	*place(cookies, id) = id;
 }
 
 uint32_t tcp_cookie_ts(const struct tcp_options *agreed, bool has_ecn, uint32_t ts_now)

@@ -75,11 +75,11 @@ static void step_fin(struct tcb *tcb, int64_t now_ns)
 }
 
 /** The last step of the handshake. @return false: dropped, or it ended */
-static bool complete_handshake(struct tcb *tcb, const struct tcp_packet *packet, int64_t now_ns)
+static bool complete_handshake(struct tcb *tcb, struct tcp_packet *packet, int64_t now_ns)
 {
 	if (packet->ack != tcb->iss + 1) {
 		tcp_tcb_count(tcb, COUNTER_TCP_DROP_ACK);
-		tcp_output_refuse(tcb->stack, packet, now_ns);
+		tcp_listen_wrong_ack(tcb, packet, now_ns);
 		return false;
 	}
 	tcp_ack_handshake(tcb, packet, now_ns);

@@ -119,8 +119,10 @@ static void send_cookie(struct tcp_stack *stack, const struct tcp_packet *packet
 	counters_inc(stack->counters, COUNTER_TCP_COOKIES_SENT);
 }
 
-/** The peer shows our cookie: open the connection that its SYN asked for, as if we remembered it. */
-static void open_by_cookie(struct tcp_stack *stack, struct tcp_packet *packet, uint16_t mss,
+/** The peer shows our cookie: open the connection that its SYN asked for, as if we remembered it. It
+    takes nobody's place while there is one: an embryo may be an honest peer's whose last ACK was lost,
+    and that believes to be connected. @return false: no room, the peer sends it again */
+static bool open_by_cookie(struct tcp_stack *stack, struct tcp_packet *packet, uint16_t mss,
 			   int64_t now_ns)
 {
 	struct tcp_options agreed = { .has_mss = true, .mss = mss };
@@ -136,33 +138,68 @@ static void open_by_cookie(struct tcp_stack *stack, struct tcp_packet *packet, u
 	}
 	tcb = make_embryo(stack, &packet->tuple, packet->ack - 1, packet->seq - 1, &agreed);
 	if (tcb == NULL)
-		return; /* the peer sends it again */
+		return false;
 	counters_inc(stack->counters, COUNTER_TCP_COOKIES_ACCEPTED);
 	tcb->rcv_edge = tcb->rcv_nxt + first_window(stack);
 	tcb->rcv_acked = tcb->rcv_nxt;
 	tcp_timer_retransmit(tcb, now_ns, true);
 	tcp_input_packet(tcb, packet, now_ns);
-	/* It is open now, and took nobody's place: an honest peer's embryo whose last ACK was lost must
-	   not go, for the peer believes to be connected. Unless that segment was no good. */
-	if (stack->embryo_count > stack->config.syn_backlog_max)
-		evict_oldest(stack);
+	return true;
+}
+
+/** May it be the acknowledgement of a cookie? */
+static bool is_cookie_time(const struct tcp_stack *stack, const struct tcp_packet *packet,
+			   int64_t now_ns)
+{
+	return now_ns < stack->cookies_until_ns &&
+	       (packet->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_ACK;
+}
+
+/** @return a number for the cookie that the packet brings; 0: none, or one that was used */
+static uint64_t check_cookie(struct tcp_stack *stack, const struct tcp_packet *packet,
+			     int64_t now_ns, uint16_t *ret_mss)
+{
+	uint64_t id = tcp_cookie_check(&stack->config.secret, &packet->tuple, packet->seq - 1,
+				       packet->ack - 1, now_ns, ret_mss);
+
+	if (id != 0 && !tcp_cookie_was_taken(&stack->cookies, id))
+		return id;
+	counters_inc(stack->counters, COUNTER_TCP_COOKIES_FAILED);
+	return 0;
 }
 
 /** @return false: it has nothing to do with a cookie, refuse it */
 static bool take_cookie(struct tcp_stack *stack, struct tcp_packet *packet, int64_t now_ns)
 {
 	uint16_t mss;
+	uint64_t id;
 
-	if (now_ns >= stack->cookies_until_ns ||
-	    (packet->flags & (TCP_SYN | TCP_ACK | TCP_RST)) != TCP_ACK)
+	if (!is_cookie_time(stack, packet, now_ns))
 		return false;
-	if (tcp_cookie_check(&stack->config.secret, &packet->tuple, packet->seq - 1,
-			     packet->ack - 1, now_ns, &mss)) {
-		open_by_cookie(stack, packet, mss, now_ns);
-		return true;
+	id = check_cookie(stack, packet, now_ns, &mss);
+	if (id == 0)
+		return tcp_packet_length(packet) > 0;
+	if (open_by_cookie(stack, packet, mss, now_ns))
+		tcp_cookie_take(&stack->cookies, id);
+	return true;
+}
+
+void tcp_listen_wrong_ack(struct tcb *embryo, struct tcp_packet *packet, int64_t now_ns)
+{
+	struct tcp_stack *stack = embryo->stack;
+	uint16_t mss;
+	uint64_t id;
+
+	if (embryo->is_active || !is_cookie_time(stack, packet, now_ns)) {
+		tcp_output_refuse(stack, packet, now_ns);
+		return;
 	}
-	counters_inc(stack->counters, COUNTER_TCP_COOKIES_FAILED);
-	return tcp_packet_length(packet) > 0;
+	id = check_cookie(stack, packet, now_ns, &mss);
+	if (id == 0)
+		return;
+	tcp_tcb_close(embryo, TCP_CLOSED_ABORT);
+	if (open_by_cookie(stack, packet, mss, now_ns))
+		tcp_cookie_take(&stack->cookies, id);
 }
 
 void tcp_listen_input(struct tcp_stack *stack, struct tcp_packet *packet, int64_t now_ns)

@@ -73,8 +73,10 @@ struct tcp_stack *tcp_stack_new(const struct tcp_config *config, const struct tc
 	stack->piece_nodes = calloc(MAX(config->held_pieces_max, 1U), sizeof(*stack->piece_nodes));
 	stack->sent_ranges = calloc(sent_ranges_of(config), sizeof(*stack->sent_ranges));
 	stack->slots = calloc(slot_count, sizeof(*stack->slots));
+	stack->cookies.count = config->connections_max;
+	stack->cookies.taken = calloc(stack->cookies.count, sizeof(*stack->cookies.taken));
 	if (stack->tcbs == NULL || stack->timewait_nodes == NULL || stack->piece_nodes == NULL ||
-	    stack->sent_ranges == NULL || stack->slots == NULL) {
+	    stack->sent_ranges == NULL || stack->slots == NULL || stack->cookies.taken == NULL) {
 		tcp_stack_free(stack);
 		return NULL;
 	}
@@ -94,6 +96,7 @@ void tcp_stack_free(struct tcp_stack *stack)
 	for (uint32_t i = 0; stack->tcbs != NULL && i < stack->config.connections_max; i++)
 		if (stack->tcbs[i].state != TCP_STATE_CLOSED)
 			tcp_ranges_clear(&stack->tcbs[i].ranges, &stack->pieces);
+	free(stack->cookies.taken);
 	free(stack->slots);
 	free(stack->sent_ranges);
 	free(stack->piece_nodes);

@@ -19,6 +19,7 @@
 
 #include "dataplane/tcp/tcp.h"
 #include "dataplane/tcp/tcp_cc.h"
+#include "dataplane/tcp/tcp_cookie.h"
 #include "dataplane/tcp/tcp_limit.h"
 #include "dataplane/tcp/tcp_options.h"
 #include "dataplane/tcp/tcp_prr.h"
@@ -183,6 +184,7 @@ struct tcp_stack {
 	struct tcp_piece_pool pieces;
 	struct tcp_sent_pool sent_pool;
 	struct tcp_limit challenges, resets;
+	struct tcp_cookies cookies;
 	int64_t cookies_until_ns; /* some may come back before */
 	struct tcb *tcbs;
 	struct tcp_timewait *timewait_nodes;

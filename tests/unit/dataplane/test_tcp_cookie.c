@@ -51,7 +51,7 @@ static void test_tcp_cookie_guesses_fail(void **state)
 			tcp_cookie_check(&key, &tuple, 77, cookie ^ 1U << bit, NS_PER_S, &mss));
 	for (uint32_t i = 0; i < 1000000; i++)
 		good += tcp_cookie_check(&key, &tuple, 77, (uint32_t)prng_next(&prng), NS_PER_S,
-					 &mss);
+					 &mss) != 0;
 	assert_true(good <= 1); /* 16 of 2^32 are good */
 }
 
@@ -92,6 +92,29 @@ static void test_tcp_cookie_timestamp_carries_options(void **state)
 	}
 }
 
+static void test_tcp_cookie_opens_once(void **state)
+{
+	uint64_t slots[64] = { 0 };
+	struct tcp_cookies cookies = { slots, ARRAY_COUNT(slots) };
+	uint64_t ids[32];
+	uint32_t known = 0;
+
+	(void)state;
+	for (uint32_t i = 0; i < ARRAY_COUNT(ids); i++) {
+		uint32_t cookie = tcp_cookie_make(&key, &tuple, i, 1460, NS_PER_S);
+		uint16_t mss;
+
+		ids[i] = tcp_cookie_check(&key, &tuple, i, cookie, NS_PER_S, &mss);
+		assert_int_not_equal(ids[i], 0);
+		assert_false(tcp_cookie_was_taken(&cookies, ids[i]));
+		tcp_cookie_take(&cookies, ids[i]);
+		assert_true(tcp_cookie_was_taken(&cookies, ids[i]));
+	}
+	for (uint32_t i = 0; i < ARRAY_COUNT(ids); i++)
+		known += tcp_cookie_was_taken(&cookies, ids[i]);
+	assert_in_range(known, 16, 32); /* a newer one pushes out an older one */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -99,6 +122,7 @@ int main(void)
 		cmocka_unit_test(test_tcp_cookie_guesses_fail),
 		cmocka_unit_test(test_tcp_cookie_segment_size_is_never_larger),
 		cmocka_unit_test(test_tcp_cookie_timestamp_carries_options),
+		cmocka_unit_test(test_tcp_cookie_opens_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

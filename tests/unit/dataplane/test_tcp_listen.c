@@ -169,6 +169,75 @@ static void test_tcp_listen_rfc4987_wrong_cookie_opens_nothing(void **state)
 	rig_close(&rig);
 }
 
+/** The first segment of a connection, late or again, opens no second one that takes it twice. */
+static void test_tcp_listen_rfc4987_cookie_opens_once(void **state)
+{
+	static const struct rig_step steps[] = {
+		{ IN, S },
+		{ OUT, SA, 0, 1 },
+		{ IN, A, 1, 1, 100 },
+		{ GOT, .size = 100 },
+		{ ABORT },
+		{ OUT, RA, 1, 101 },
+		{ IN, A, 1, 1, 100 },
+		{ IN, A, 1, 1 },
+		{ OUT, R },
+		{ GOT, .size = 100 },
+		{ QUIET },
+		{ RIG_END },
+	};
+	struct tcp_config config = rig_config();
+	struct rig rig;
+
+	(void)state;
+	rig_open(&rig, &config);
+	fill_backlog(&rig);
+	rig.port = 3;
+	rig_play(&rig, steps);
+	assert_int_equal(rig.accepted, 1);
+	rig_close(&rig);
+}
+
+/** One SYN was answered by a cookie, its repetition by an embryo: the peer has heard the cookie. */
+static void test_tcp_listen_rfc4987_cookie_and_embryo_of_one_peer(void **state)
+{
+	static const struct rig_step end[] = { { IN, A, 1, 1 }, { IN, R, 1 }, { RIG_END } };
+	static const struct rig_step other[] = {
+		{ IN, A, 501, 1, 500 },
+		{ QUIET },
+		{ IN, A, 501, 1 },
+		{ QUIET },
+		{ IN, A, 1, 1, 500 },
+		{ GOT, .size = 500 },
+		{ SEND, .size = 5 },
+		{ OUT, A, 1, 501, 5 },
+		{ RIG_END },
+	};
+	struct tcp_config config = rig_config();
+	uint32_t cookie;
+	struct rig rig;
+
+	(void)state;
+	rig_open(&rig, &config);
+	fill_backlog(&rig);
+	rig.port = 3;
+	rig_play(&rig, syn);
+	cookie = rig.isn;
+	rig.port = 2;
+	rig.isn = rig.out[1].seq;
+	rig_play(&rig, end); /* room again */
+	rig.is_closed = false;
+	rig.port = 3;
+	rig_play(&rig, syn);
+	assert_int_equal(rig.stack->embryo_count, 2);
+	assert_int_not_equal(rig.isn, cookie);
+	rig.isn = cookie;
+	rig_play(&rig, other);
+	assert_int_equal(rig.accepted, 2);
+	assert_int_equal(rig.stack->embryo_count, 1);
+	rig_close(&rig);
+}
+
 static void test_tcp_listen_no_cookies_while_there_is_room(void **state)
 {
 	static const struct rig_step steps[] = { { IN, A, 1, 1 }, { OUT, R }, { RIG_END } };
@@ -272,6 +341,8 @@ int main(void)
 		cmocka_unit_test(test_tcp_listen_rfc4987_flood_is_answered_with_cookies),
 		cmocka_unit_test(test_tcp_listen_rfc4987_cookie_keeps_scale_and_sack),
 		cmocka_unit_test(test_tcp_listen_rfc4987_wrong_cookie_opens_nothing),
+		cmocka_unit_test(test_tcp_listen_rfc4987_cookie_opens_once),
+		cmocka_unit_test(test_tcp_listen_rfc4987_cookie_and_embryo_of_one_peer),
 		cmocka_unit_test(test_tcp_listen_no_cookies_while_there_is_room),
 		cmocka_unit_test(test_tcp_listen_cookie_without_room_is_dropped),
 		cmocka_unit_test(test_tcp_listen_all_connections_in_use),

@@ -76,6 +76,9 @@ void tcp_listen_syn(struct tcp_stack *stack, const struct tcp_packet *packet, ui
 	tcb->snd_wnd = packet->window;
 	tcp_output_syn(tcb, now_ns);
 	tcp_timer_retransmit(tcb, now_ns, true);
+	/* One that was in TIME-WAIT comes whether the backlog is full or not: it is no stranger. */
+	if (stack->embryo_count > stack->config.syn_backlog_max)
+		evict_oldest(stack);
 }
 
 /** The window that our SYN offers: never scaled (RFC 7323 section 2.2). */

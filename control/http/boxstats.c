@@ -57,6 +57,23 @@ int64_t boxstats_sum(const struct boxstats *stats, enum counter which)
 	return (int64_t)sum;
 }
 
+json_t *boxstats_memory(const struct boxstats *stats)
+{
+	char path[sizeof(stats->run_dir) + EXTRA_SIZE], name[32];
+	json_t *parts = json_object();
+	unsigned long long size;
+	FILE *file;
+
+	(void)snprintf(path, sizeof(path), "%s/memory", stats->run_dir);
+	file = fopen(path, "re");
+	if (file == NULL)
+		return parts;
+	while (json_object_size(parts) < LINES_MAX && fscanf(file, "%31s %llu", name, &size) == 2)
+		(void)json_object_set_new(parts, name, json_integer((json_int_t)size));
+	(void)fclose(file);
+	return parts;
+}
+
 json_t *boxstats_transports(const struct boxstats *stats)
 {
 	char path[sizeof(stats->run_dir) + EXTRA_SIZE], line[LINE_SIZE];

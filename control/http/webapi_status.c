@@ -177,6 +177,22 @@ static void write_groups(struct metrics *metrics, struct webapi *api)
 	}
 }
 
+static void write_memory(struct metrics *metrics, struct webapi *api)
+{
+	json_t *parts = boxstats_memory(&api->stats), *size;
+	const char *name;
+
+	metrics_family(metrics, "dataplane_memory_planned_bytes", "gauge",
+		       "memory the dataplane takes at most, by part: the sum written at its start");
+	json_object_foreach(parts, name, size)
+	{
+		struct metrics_label part = { "part", name };
+
+		metrics_integer(metrics, &part, 1, json_integer_value(size));
+	}
+	json_decref(parts);
+}
+
 static void write_box(struct metrics *metrics, struct webapi *api)
 {
 	struct metrics_label version = { "version", MILLRACE_VERSION };
@@ -209,6 +225,7 @@ void webapi_get_metrics(void *ctx, struct http_call *call)
 		return;
 	}
 	write_box(&metrics, api);
+	write_memory(&metrics, api);
 	metrics_counters(&metrics, api->stats.counters, api->stats.count);
 	metrics_flush(&metrics, api->stats.flush_ns, api->stats.count);
 	write_positions(&metrics, api);

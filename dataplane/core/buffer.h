@@ -27,6 +27,8 @@ struct buffers;
 
 /** @param connections  sizes the free lists. @return NULL out of memory */
 struct buffers *buffers_new(struct chunk_pool *chunks, uint32_t connections);
+/** @return bytes that they take at most, chunks aside */
+uint64_t buffers_size(uint32_t connections);
 void buffers_free(struct buffers *buffers);
 
 /** @return NULL when memory is short or size is over the limit */

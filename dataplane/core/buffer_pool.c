@@ -16,6 +16,17 @@ static void counts(uint32_t connections, uint32_t ret_count[BUFFER_CLASSES])
 	ret_count[2] = MAX(connections / 16, 16U);
 }
 
+uint64_t buffers_size(uint32_t connections)
+{
+	uint64_t size = sizeof(struct buffers) + (connections + 64) * sizeof(struct buffer);
+	uint32_t count[BUFFER_CLASSES];
+
+	counts(connections, count);
+	for (uint32_t c = 0; c < BUFFER_CLASSES; c++)
+		size += (uint64_t)count[c] * (buffer_class_size[c] + sizeof(struct buffer));
+	return size;
+}
+
 struct buffers *buffers_new(struct chunk_pool *chunks, uint32_t connections)
 {
 	struct buffers *buffers = calloc(1, sizeof(*buffers));

@@ -83,6 +83,8 @@ struct core {
  * @return NULL out of memory
  */
 struct core *core_new(const struct core_args *args);
+/** @return bytes that a core takes at most without sessions, transports and the ring itself */
+uint64_t core_size(const struct config *config);
 /** The loop has ended. NULL is accepted; everything the core holds must be gone but its own parts. */
 void core_free(struct core *core);
 

@@ -10,11 +10,12 @@
 
 /*
  * The written sum of one core, for C = max.connections:
- *   output blocks   4 C + 4096 of OUTQ_BLOCK_SIZE: answers that are not sent from the ring
+ *   output blocks   C + 8192 of OUTQ_BLOCK_SIZE: answers that are not sent from the ring. A connection
+ *                   that waits for its answer needs one, and whoever reads on gives his back
  *   ring entries    RING_ENTRIES between two polls; files: one per open segment and the lock
  *   chunks          ring.size (storage/chunk.h); sessions: session_pool.c; connections: sock_new.c
  */
-#define OUTQ_BLOCKS_BASE 4096
+#define OUTQ_BLOCKS_BASE 8192
 #define RING_ENTRIES     1024
 #define RING_FILES_MAX   16384
 
@@ -29,6 +30,18 @@ static struct topics *topics_none(uint32_t cores)
 	if (table == NULL)
 		free(snapshot);
 	return table;
+}
+
+static uint32_t blocks_of(const struct config *config)
+{
+	return (uint32_t)config->connections_max + OUTQ_BLOCKS_BASE;
+}
+
+uint64_t core_size(const struct config *config)
+{
+	return sizeof(struct core) + outq_pool_size(blocks_of(config)) +
+	       (uint64_t)config->ring_size / CHUNK_SIZE_MIN * sizeof(struct chunk) +
+	       RING_FILES_MAX * sizeof(int);
 }
 
 struct core *core_new(const struct core_args *args)
@@ -50,8 +63,7 @@ struct core *core_new(const struct core_args *args)
 	list_init(&core->detaching);
 	core->topics_empty = topics_none(args->count);
 	core->topics = core->topics_empty;
-	core->outq_pool =
-		outq_pool_new(4 * (uint32_t)args->config->connections_max + OUTQ_BLOCKS_BASE);
+	core->outq_pool = outq_pool_new(blocks_of(args->config));
 	core->channel = channel_new(core);
 	if (core->topics_empty == NULL || core->outq_pool == NULL || core->channel == NULL) {
 		core_free(core);

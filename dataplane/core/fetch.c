@@ -275,8 +275,10 @@ static void wait(struct fetch *fetch)
 		if (!list_is_linked(&entry->waiter.node))
 			list_push_back(&entry->partition->waiters, &entry->waiter.node);
 	}
-	if (fetch->is_short)
+	if (fetch->is_short) {
+		sessions_memory_short(core);
 		due_ns = MIN(due_ns, core->now_ns + SESSION_RETRY_NS);
+	}
 	timer_arm(&core->timers, &fetch->timer, due_ns);
 }
 

@@ -65,6 +65,8 @@ struct fetch_pool {
 
 /** @return NULL out of memory */
 struct fetch_pool *fetch_pool_new(uint32_t connections);
+/** @return bytes that it takes */
+uint64_t fetch_pool_size(uint32_t connections);
 void fetch_pool_free(struct fetch_pool *pool);
 
 /** Run a gathered Fetch request. */

@@ -5,6 +5,13 @@
 
 #define FETCHES_SPARE 64 /* of closed connections, until other cores have answered */
 
+uint64_t fetch_pool_size(uint32_t connections)
+{
+	return sizeof(struct fetch_pool) +
+	       (connections + FETCHES_SPARE) * (uint64_t)sizeof(struct fetch) +
+	       FETCH_READS_MAX * sizeof(struct fetch_read);
+}
+
 struct fetch_pool *fetch_pool_new(uint32_t connections)
 {
 	struct fetch_pool *pool = calloc(1, sizeof(*pool));

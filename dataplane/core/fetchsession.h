@@ -65,6 +65,8 @@ struct fetchsession_cache;
 
 /** @return NULL out of memory */
 struct fetchsession_cache *fetchsession_cache_new(uint32_t slots);
+/** @return bytes that it takes */
+uint64_t fetchsession_cache_size(uint32_t slots);
 void fetchsession_cache_free(struct fetchsession_cache *cache, struct buffers *buffers);
 
 /** Make a session that takes over `buffer` with `count` entries. @return NULL: no slot */

@@ -3,6 +3,11 @@
 
 #include "dataplane/core/fetchsession_impl.h"
 
+uint64_t fetchsession_cache_size(uint32_t slots)
+{
+	return sizeof(struct fetchsession_cache) + slots * (uint64_t)sizeof(struct fetchsession);
+}
+
 struct fetchsession_cache *fetchsession_cache_new(uint32_t slots)
 {
 	struct fetchsession_cache *cache = calloc(1, sizeof(*cache));

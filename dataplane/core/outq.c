@@ -12,16 +12,43 @@ void outq_init(struct outq *queue, struct outq_pool *pool)
 {
 	list_init(&queue->extents);
 	queue->size = 0;
+	queue->popped = 0;
 	queue->pool = pool;
 }
 
+uint32_t outq_pool_free_count(const struct outq_pool *pool)
+{
+	return MIN(pool->block_free_count, pool->extent_free_count);
+}
+
+/* Those given back come first, for they are warm; memory is touched by the need of a busy time only. */
 static struct outq_extent *extent_take(struct outq_pool *pool)
 {
 	struct list *node = list_pop_front(&pool->free_extents);
+	struct outq_extent *extent;
 
-	CHECK(node != NULL);
+	CHECK(pool->extent_free_count > 0);
 	pool->extent_free_count--;
-	return LIST_ENTRY(node, struct outq_extent, node);
+	if (node != NULL)
+		return LIST_ENTRY(node, struct outq_extent, node);
+	CHECK(pool->extents_used < pool->count);
+	extent = &pool->extents[pool->extents_used++];
+	list_init(&extent->node);
+	return extent;
+}
+
+static uint8_t *block_take(struct outq_pool *pool)
+{
+	struct outq_block *block = pool->free_blocks;
+
+	CHECK(pool->block_free_count > 0);
+	pool->block_free_count--;
+	if (block != NULL) {
+		pool->free_blocks = block->next;
+		return (uint8_t *)block;
+	}
+	CHECK(pool->blocks_used < pool->count);
+	return pool->blocks + (size_t)pool->blocks_used++ * OUTQ_BLOCK_SIZE;
 }
 
 static void extent_free(struct outq_pool *pool, struct outq_extent *extent)
@@ -77,13 +104,8 @@ int outq_push_copy(struct outq *queue, const void *bytes, size_t size)
 		struct outq_extent *last;
 
 		if (room == 0) {
-			struct outq_block *block = pool->free_blocks;
-
 			last = extent_take(pool);
-			CHECK(block != NULL);
-			pool->free_blocks = block->next;
-			pool->block_free_count--;
-			last->block = (uint8_t *)block;
+			last->block = block_take(pool);
 			last->bytes = last->block;
 			last->size = 0;
 			last->chunk = NULL;
@@ -146,6 +168,7 @@ void outq_pop(struct outq *queue, uint64_t size)
 {
 	CHECK(size <= queue->size);
 	queue->size -= size;
+	queue->popped += size;
 	while (size > 0) {
 		struct outq_extent *first =
 			LIST_ENTRY(queue->extents.next, struct outq_extent, node);

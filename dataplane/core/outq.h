@@ -23,11 +23,17 @@ struct outq_pool;
 
 /** @param blocks  number of OUTQ_BLOCK_SIZE blocks and of extent nodes. @return NULL out of memory */
 struct outq_pool *outq_pool_new(uint32_t blocks);
+/** @return bytes that such a pool takes at most */
+uint64_t outq_pool_size(uint32_t blocks);
 void outq_pool_free(struct outq_pool *pool);
+
+/** @return blocks, and as many extents at least, that nobody has */
+uint32_t outq_pool_free_count(const struct outq_pool *pool);
 
 struct outq {
 	struct list extents; /* struct outq_extent, oldest first */
 	uint64_t size;       /* bytes queued */
+	uint64_t popped;     /* bytes that went, ever */
 	struct outq_pool *pool;
 };
 

@@ -9,7 +9,7 @@
 
 #include "dataplane/core/outq.h"
 
-/** Free blocks are linked through their own first bytes. */
+/** Blocks given back are linked through their own first bytes. */
 struct outq_block {
 	struct outq_block *next;
 };
@@ -26,6 +26,7 @@ struct outq_pool {
 	uint32_t block_free_count;
 	uint32_t extent_free_count;
 	uint32_t count; /* of blocks and of extents */
+	uint32_t blocks_used, extents_used; /* those behind were never given, and never touched */
 	struct outq_block *free_blocks;
 	struct list free_extents;
 	uint8_t *blocks;

@@ -3,6 +3,12 @@
 
 #include "dataplane/core/outq_impl.h"
 
+uint64_t outq_pool_size(uint32_t blocks)
+{
+	return sizeof(struct outq_pool) +
+	       (uint64_t)blocks * (OUTQ_BLOCK_SIZE + sizeof(struct outq_extent));
+}
+
 struct outq_pool *outq_pool_new(uint32_t blocks)
 {
 	struct outq_pool *pool = calloc(1, sizeof(*pool));
@@ -18,16 +24,6 @@ struct outq_pool *outq_pool_new(uint32_t blocks)
 		return NULL;
 	}
 	list_init(&pool->free_extents);
-	/* Backwards, so that the lowest block, the warmest one later, is given first. */
-	for (uint32_t i = blocks; i-- > 0;) {
-		struct outq_block *block =
-			(struct outq_block *)(void *)(pool->blocks + (size_t)i * OUTQ_BLOCK_SIZE);
-
-		block->next = pool->free_blocks;
-		pool->free_blocks = block;
-		list_init(&pool->extents[i].node);
-		list_push_front(&pool->free_extents, &pool->extents[i].node);
-	}
 	pool->block_free_count = blocks;
 	pool->extent_free_count = blocks;
 	return pool;

@@ -10,6 +10,7 @@
 
 #include "dataplane/core/fetch.h"
 #include "dataplane/core/forward.h"
+#include "dataplane/core/hogs.h"
 #include "dataplane/core/request.h"
 #include "dataplane/wire/api.h"
 #include "dataplane/wire/kafka_err.h"
@@ -18,6 +19,7 @@
 
 #define FRAME_SIZE_MIN 8   /* api key, version, correlation id */
 #define READY_MAX      256 /* fetches tried again in one turn */
+#define UNBLOCK_MAX    256 /* sessions that wait, looked at in one turn */
 
 int16_t session_err_from(int error)
 {
@@ -149,12 +151,8 @@ void session_block(struct session *session, enum session_block why)
 	if (why == SESSION_BLOCK_MEMORY || why == SESSION_BLOCK_OUTPUT)
 		list_push_back(&sessions_of(session)->blocked, &session->blocked);
 	if (why == SESSION_BLOCK_MEMORY) {
-		struct timer *retry = &sessions_of(session)->retry;
-
 		counters_inc(session->core->counters, COUNTER_SESSION_BLOCKED_MEMORY);
-		if (!timer_is_armed(retry))
-			timer_arm(&session->core->timers, retry,
-				  session->core->now_ns + SESSION_RETRY_NS);
+		sessions_memory_short(session->core);
 	}
 }
 
@@ -283,7 +281,7 @@ static bool may_begin(struct session *session)
 			return false;
 		}
 	}
-	if (session->link->out.size > SESSION_OUTPUT_SOFT) {
+	if (session->link->out.size > hogs_output_max(session)) {
 		session_block(session, SESSION_BLOCK_OUTPUT);
 		return false;
 	}
@@ -323,7 +321,8 @@ static bool begin_request(struct session *session)
 			session_fail(session, COUNTER_SESSION_CLOSE_FRAME_TOO_LARGE, false);
 			return false;
 		}
-		frame = buffer_take(sessions_of(session)->buffers, session->frame_left);
+		if (hogs_has_room(session->core))
+			frame = buffer_take(sessions_of(session)->buffers, session->frame_left);
 		if (frame == NULL) {
 			session_block(session, SESSION_BLOCK_MEMORY);
 			return false;
@@ -461,6 +460,7 @@ size_t session_input(struct session *session, const uint8_t *bytes, size_t size,
 		;
 	if (session->state == SESSION_CLOSING)
 		left = 0;
+	session->moved += size - left;
 	return size - left;
 }
 
@@ -484,6 +484,7 @@ void session_filled(struct session *session, size_t size, int64_t now_ns)
 		return;
 	CHECK(size <= session->frame_left);
 	session->frame_left -= (uint32_t)size;
+	session->moved += size;
 	produce_filled(session, (uint32_t)size);
 	produce_progress(session);
 }
@@ -501,8 +502,10 @@ static void on_retry(struct timer *timer, int64_t now_ns)
 {
 	struct sessions *sessions = CONTAINER_OF(timer, struct sessions, retry);
 
-	(void)now_ns; /* the next turn's end looks */
-	sessions->memory_freed = true;
+	if (sessions->is_memory_short)
+		(void)hogs_visit(sessions->core, now_ns);
+	sessions->is_memory_short = false; /* who still waits says so again */
+	sessions->memory_freed = true;     /* the turn's end looks */
 }
 
 static void on_contention(struct timer *timer, int64_t now_ns)
@@ -518,22 +521,42 @@ void sessions_timers_init(struct sessions *sessions)
 	timer_init(&sessions->contention, on_contention);
 }
 
+static void look_again(struct sessions *sessions)
+{
+	if (!timer_is_armed(&sessions->retry))
+		timer_arm(&sessions->core->timers, &sessions->retry,
+			  sessions->core->now_ns + SESSION_RETRY_NS);
+}
+
+void sessions_memory_short(struct core *core)
+{
+	core->sessions->is_memory_short = true;
+	look_again(core->sessions);
+}
+
+/* Some of those that wait, each in its turn: there may be as many as connections. */
 static uint32_t unblock_sessions(struct sessions *sessions)
 {
+	struct list *end = sessions->blocked.prev;
 	uint32_t work = 0;
 
-	LIST_EACH_SAFE(&sessions->blocked, node)
-	{
+	for (uint32_t i = 0; i < UNBLOCK_MAX; i++) {
+		struct list *node = sessions->blocked.next;
 		struct session *session = LIST_ENTRY(node, struct session, blocked);
+		bool is_last = node == end;
 
-		if (session->block == SESSION_BLOCK_MEMORY && !sessions->memory_freed)
-			continue;
-		if (session->block == SESSION_BLOCK_OUTPUT &&
-		    session->link->out.size > SESSION_OUTPUT_SOFT)
-			continue;
-		session_unblock(session);
-		work++;
+		list_remove(node);
+		list_push_back(&sessions->blocked, node);
+		if (session->block == SESSION_BLOCK_MEMORY
+			    ? sessions->memory_freed
+			    : session->link->out.size <= hogs_output_max(session)) {
+			session_unblock(session);
+			work++;
+		}
+		if (is_last)
+			return work;
 	}
+	look_again(sessions); /* for the others */
 	return work;
 }
 
@@ -549,8 +572,8 @@ uint32_t sessions_turn_end(struct core *core)
 	if (!list_is_empty(&sessions->blocked))
 		work += unblock_sessions(sessions);
 	sessions->memory_freed = false;
-	if ((!list_is_empty(&sessions->starved)) && !timer_is_armed(&sessions->retry))
-		timer_arm(&core->timers, &sessions->retry, core->now_ns + SESSION_RETRY_NS);
+	if (!list_is_empty(&sessions->starved))
+		sessions_memory_short(core);
 	return work;
 }
 

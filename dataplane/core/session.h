@@ -68,6 +68,10 @@ struct session {
 	struct produce_parser parser;
 	struct timer idle_timer;
 	int64_t active_ns;
+	uint64_t moved; /* bytes taken, ever */
+	/* hogs.c */
+	uint64_t hog_moved;   /* bytes both ways when the wait for more began */
+	int64_t hog_since_ns; /* 0: it holds nothing much */
 };
 
 struct fetch;
@@ -121,6 +125,7 @@ struct sessions {
 	struct timer contention; /* looks after reservations that others wait for */
 	struct timer retry;      /* short memory without any event */
 	bool memory_freed;       /* since the last turn's end */
+	bool is_memory_short;    /* somebody waited for memory since the last retry */
 	uint64_t next_connection;
 	uint8_t *scratch; /* [scratch_size] decoded arrays of the request being handled */
 	size_t scratch_size;

@@ -61,6 +61,25 @@ static void pools_fill(struct sessions *sessions)
 	}
 }
 
+static uint32_t requests_of(uint32_t connections)
+{
+	return 2 * connections + 64;
+}
+
+static uint32_t ops_of(uint32_t connections)
+{
+	return 4 * connections + 1024;
+}
+
+uint64_t sessions_size(uint32_t connections)
+{
+	return sizeof(struct sessions) + connections * (uint64_t)sizeof(struct session) +
+	       requests_of(connections) * (uint64_t)sizeof(struct request) +
+	       ops_of(connections) * (uint64_t)sizeof(struct partition_op) +
+	       buffers_size(connections) + fetch_pool_size(connections) +
+	       fetchsession_cache_size(SESSION_FETCHES_MAX) + SCRATCH_SIZE + OUT_SIZE;
+}
+
 struct sessions *sessions_new(struct core *core)
 {
 	struct sessions *sessions = calloc(1, sizeof(*sessions));
@@ -71,8 +90,8 @@ struct sessions *sessions_new(struct core *core)
 	lists_init(sessions);
 	sessions->core = core;
 	sessions->session_max = connections;
-	sessions->request_max = 2 * connections + 64;
-	sessions->op_max = 4 * connections + 1024;
+	sessions->request_max = requests_of(connections);
+	sessions->op_max = ops_of(connections);
 	sessions->session_memory = calloc(sessions->session_max, sizeof(struct session));
 	sessions->request_memory = calloc(sessions->request_max, sizeof(struct request));
 	sessions->op_memory = calloc(sessions->op_max, sizeof(struct partition_op));

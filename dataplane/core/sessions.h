@@ -21,6 +21,8 @@ struct sessions;
  * @return NULL out of memory. The caller sets core->sessions to it before the core runs.
  */
 struct sessions *sessions_new(struct core *core);
+/** @return bytes that they take at most for so many connections, chunks aside */
+uint64_t sessions_size(uint32_t connections);
 
 /** After the loop ended and every link was closed. NULL is accepted. */
 void sessions_free(struct sessions *sessions);
@@ -30,6 +32,9 @@ void sessions_reply(struct core *core, const struct command_reply *reply);
 
 /** The channel is gone: parked requests get retriable errors. */
 void sessions_control_lost(struct core *core);
+
+/** Somebody waits for memory: in a while look again, and for whom it is that holds it. */
+void sessions_memory_short(struct core *core);
 
 /**
  * End of a loop turn, after completions and before flushes are submitted: answer woken fetches, let

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -433,6 +434,23 @@ static int open_all(struct box *box)
 	return error;
 }
 
+/* Connections over kernel sockets are descriptors: take all that this process may have. */
+static void raise_files(const struct config *config)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+	if (config->socket_address[0] != '\0' &&
+	    limit.rlim_cur < (uint64_t)(config->cores * config->connections_max))
+		log_warn("only %llu open files are allowed, fewer than max.connections of the cores: "
+			 "kernel-socket connections beyond that are refused (raise LimitNOFILE, as "
+			 "with ulimit -Hn)",
+			 (unsigned long long)limit.rlim_cur);
+}
+
 enum startup_code startup_open(const struct config *config, struct box **ret_box)
 {
 	struct box *box = calloc(1, sizeof(*box));
@@ -444,6 +462,7 @@ enum startup_code startup_open(const struct config *config, struct box **ret_box
 	box->config = config;
 	box->core_count = (uint32_t)config->cores;
 	(void)sem_init(&box->started, 0, 0);
+	raise_files(config);
 	error = open_all(box);
 	if (error == 0) {
 		housekeeper_begin(box->housekeeper);
@@ -469,7 +488,7 @@ void startup_serve(struct box *box, const volatile sig_atomic_t *stop)
 static void remove_run_files(const struct box *box)
 {
 	static const char *const names[] = { READY_FILE, "cores", "counters", "partitions",
-					     "transports" };
+					     "transports", "memory" };
 	char path[STARTUP_PATH_MAX];
 
 	for (size_t i = 0; i < ARRAY_COUNT(names); i++) {

@@ -8,7 +8,7 @@
  * threads; logs and table are handed to the cores; `ready.dataplane` says so.
  *
  * Files of the run directory: dataplane.sock, partitions, counters, cores, producer-ids, transports,
- * ready.dataplane.
+ * memory, ready.dataplane.
  *
  * Context: main thread. Memory: heap.
  */

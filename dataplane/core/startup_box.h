@@ -39,6 +39,27 @@ struct box {
 	struct box_thread threads[COUNTERS_CORES_MAX];
 };
 
+#define STARTUP_MEMORY_PARTS 8
+
+struct nic_config;
+
+struct startup_memory_part {
+	const char *name;
+	uint64_t size; /* bytes */
+};
+
+/**
+ * The written sum: what the process takes at most, by part.
+ *
+ * @param port  the kernel-bypass port; NULL: none
+ * @return bytes of all parts
+ */
+uint64_t startup_memory(const struct config *config, const struct nic_config *port,
+			struct startup_memory_part ret_parts[STARTUP_MEMORY_PARTS]);
+
+/** Say it in the log and, for people who ask the box, in <run>/memory: "name bytes" a line. */
+void startup_memory_publish(const struct config *config, const struct nic_config *port);
+
 /** Open the configured transports for every core and say what runs where. @return 0; -errno */
 NODISCARD int startup_transports_open(struct box *box);
 /** @context a core's thread, before its loop */

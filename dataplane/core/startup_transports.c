@@ -5,6 +5,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "base/machine.h"
 
 #include "dataplane/core/core.h"
 #include "dataplane/core/startup_box.h"
@@ -12,7 +13,7 @@
 #include "dataplane/nic/nic.h"
 #include "dataplane/sock/sock.h"
 
-#define REASON_SIZE 256
+#define REASON_SIZE (2 * MACHINE_TEXT_MAX + 4)
 /*
  * Packet buffers of a queue: what lies in the receive and send rings, what af_xdp's fill ring holds
  * (twice the receive ring), and what TCP keeps out of order; 4 to 8 MB, so that they stay in the
@@ -38,16 +39,40 @@ static bool is_dpdk_wanted(const struct config *config)
 	return config->dpdk_port[0] != '\0' && strcmp(config->dpdk_port, "none") != 0;
 }
 
-static int open_dpdk(struct box *box, char *reterr, size_t reterr_size)
+static struct nic_config port_of(const struct box *box)
 {
-	const struct nic_config config = {
+	return (struct nic_config){
 		.port = box->config->dpdk_port,
 		.queues = (uint16_t)box->core_count,
 		.mtu = (uint16_t)box->config->dpdk_mtu,
 		.descriptors = DESCRIPTORS,
 		.buffers = BUFFERS,
 	};
-	int error = nic_dpdk_open(&config, &box->nic, reterr, reterr_size);
+}
+
+/* What `millrace doctor` says of the port: the first thing that does not work is why there is none. */
+static void keep_finding(void *ctx, const struct machine_finding *finding)
+{
+	char *reason = ctx;
+
+	if (finding->verdict == MACHINE_WEAK)
+		log_warn("%s: %s (%s)", finding->check, finding->found, finding->remedy);
+	else if (finding->verdict == MACHINE_BAD && reason[0] == '\0')
+		(void)snprintf(reason, REASON_SIZE, "%s: %s", finding->found, finding->remedy);
+}
+
+static int open_dpdk(struct box *box, char reterr[REASON_SIZE])
+{
+	const struct nic_config config = port_of(box);
+	const size_t reterr_size = REASON_SIZE;
+	struct machine machine;
+	int error;
+
+	machine_init(&machine, keep_finding, reterr);
+	machine_check_port(&machine, box->config);
+	if (machine.bad_count > 0)
+		return ERR_CONFIG;
+	error = nic_dpdk_open(&config, &box->nic, reterr, reterr_size);
 
 	for (uint32_t i = 0; i < box->core_count && error == 0; i++)
 		error = wireport_new(box->threads[i].core, box->nic,
@@ -98,6 +123,7 @@ static void publish(const struct box *box, const char *dpdk, const char *sockets
 int startup_transports_open(struct box *box)
 {
 	const struct config *config = box->config;
+	const struct nic_config port = port_of(box);
 	char dpdk[REASON_SIZE] = "", sockets[CONFIG_TEXT_MAX + 64] = "", reason[REASON_SIZE] = "";
 	char ports[32];
 	int error = 0;
@@ -105,7 +131,7 @@ int startup_transports_open(struct box *box)
 	(void)snprintf(ports, sizeof(ports), box->core_count > 1 ? "%u-%u" : "%u",
 		       (uint32_t)config->port, (uint32_t)config->port + box->core_count - 1);
 	if (is_dpdk_wanted(config)) {
-		error = open_dpdk(box, reason, sizeof(reason));
+		error = open_dpdk(box, reason);
 		if (error < 0 && config->dpdk_required) {
 			log_error("dpdk.port=%s: %s", config->dpdk_port, reason);
 			return error;
@@ -129,6 +155,7 @@ int startup_transports_open(struct box *box)
 	}
 	if (error < 0)
 		log_warn("dpdk.port=%s: %s", config->dpdk_port, reason);
+	startup_memory_publish(config, box->nic != NULL ? &port : NULL);
 	publish(box, dpdk, sockets, error < 0 ? reason : "dpdk.port is not set");
 	log_info("transport: %s%s%s%s", dpdk, dpdk[0] != '\0' ? "; " : "",
 		 sockets[0] != '\0' ? sockets : "no kernel socket",

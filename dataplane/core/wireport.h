@@ -11,6 +11,7 @@
 
 #include "base/defs.h"
 
+struct config;
 struct core;
 struct nic;
 struct wireport;
@@ -26,6 +27,8 @@ struct wireport;
 NODISCARD int wireport_new(struct core *core, struct nic *nic, struct wireport **ret_port,
 			   char *reterr, size_t reterr_size);
 void wireport_free(struct wireport *port);
+/** @return bytes that it takes, TCP's included, packet buffers aside */
+uint64_t wireport_size(const struct config *config);
 
 /** Register the calling thread with the port's library. @context the core's thread, first call */
 NODISCARD int wireport_thread_begin(struct wireport *port);

@@ -78,6 +78,18 @@ static int make_connections(struct wireport *port, uint32_t count)
 	return 0;
 }
 
+uint64_t wireport_size(const struct config *config)
+{
+	const struct tcp_config tcp = {
+		.connections_max = (uint32_t)config->connections_max,
+		.held_pieces_max = WIREPORT_HELD_MAX,
+	};
+
+	return sizeof(struct wireport) +
+	       (uint64_t)config->connections_max * sizeof(struct wireport_conn) +
+	       tcp_stack_size(&tcp);
+}
+
 int wireport_new(struct core *core, struct nic *nic, struct wireport **ret_port, char *reterr,
 		 size_t reterr_size)
 {

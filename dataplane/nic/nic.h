@@ -73,6 +73,9 @@ struct nic {
 NODISCARD int nic_dpdk_open(const struct nic_config *config, struct nic **ret_nic, char *reterr,
 			    size_t reterr_size);
 
+/** @return bytes of huge or other memory that such a port takes at most, the library's included */
+uint64_t nic_dpdk_size(const struct nic_config *config);
+
 /**
  * Two ports joined by a wire of `depth` frames, for tests. Each has NIC_MEM_QUEUES queues to send on;
  * all that arrives is received on queue 0, as on a port without steering.

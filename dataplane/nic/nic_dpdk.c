@@ -570,14 +570,21 @@ static int lock_interface(struct nic_dpdk *dpdk, const char *name, char *reterr,
 	return dpdk->lock_fd;
 }
 
-static int bring_up(struct nic_dpdk *dpdk, const char *name, char *reterr, size_t reterr_size)
+/* Bytes of all packet buffers. */
+static uint64_t pools_size(const struct nic_dpdk *dpdk)
 {
 	uint64_t element = data_room(dpdk) + sizeof(struct rte_mbuf) + 64;
+
+	return element * dpdk->buffers * dpdk->nic.queues;
+}
+
+static int bring_up(struct nic_dpdk *dpdk, const char *name, char *reterr, size_t reterr_size)
+{
 	int r = lock_interface(dpdk, name, reterr, reterr_size);
 
 	if (r == 0)
-		r = nic_eal_up(dpdk->kind == PORT_PCI ? name : NULL,
-			       element * dpdk->buffers * dpdk->nic.queues, reterr, reterr_size);
+		r = nic_eal_up(dpdk->kind == PORT_PCI ? name : NULL, pools_size(dpdk), reterr,
+			       reterr_size);
 	for (uint16_t i = 0; r == 0 && i < dpdk->ports; i++) {
 		r = attach(dpdk, i, name, reterr, reterr_size);
 		if (r == 0)
@@ -590,6 +597,31 @@ static int bring_up(struct nic_dpdk *dpdk, const char *name, char *reterr, size_
 	if (r != 0)
 		dpdk_close(&dpdk->nic);
 	return r;
+}
+
+/* What the settings make of a port before anything is opened. */
+static void plan(struct nic_dpdk *dpdk, const struct nic_config *config, enum port_kind kind)
+{
+	dpdk->kind = kind;
+	dpdk->ports = kind == PORT_AF_XDP ? config->queues : 1;
+	dpdk->descriptors = config->descriptors;
+	dpdk->lock_fd = -1;
+	dpdk->nic = (struct nic){ .ops = &dpdk_ops, .mtu = config->mtu, .queues = config->queues };
+	dpdk->buffers = MAX(config->buffers, kept_by_driver(dpdk) + HELD_BUFFERS);
+	for (uint32_t i = 0; i < QUEUES_MAX; i++)
+		dpdk->queue[i].wait_fd = -1;
+}
+
+uint64_t nic_dpdk_size(const struct nic_config *config)
+{
+	struct nic_dpdk dpdk = { .nic.ops = NULL };
+	enum port_kind kind;
+	const char *name;
+
+	if (parse_port(config->port, &kind, &name) != 0)
+		return 0;
+	plan(&dpdk, config, kind);
+	return pools_size(&dpdk) + NIC_EAL_SIZE;
 }
 
 int nic_dpdk_open(const struct nic_config *config, struct nic **ret_nic, char *reterr,
@@ -611,14 +643,7 @@ int nic_dpdk_open(const struct nic_config *config, struct nic **ret_nic, char *r
 	dpdk = calloc(1, sizeof(*dpdk));
 	if (dpdk == NULL)
 		return -ENOMEM;
-	dpdk->kind = kind;
-	dpdk->ports = kind == PORT_AF_XDP ? config->queues : 1;
-	dpdk->descriptors = config->descriptors;
-	dpdk->lock_fd = -1;
-	dpdk->nic = (struct nic){ .ops = &dpdk_ops, .mtu = config->mtu, .queues = config->queues };
-	dpdk->buffers = MAX(config->buffers, kept_by_driver(dpdk) + HELD_BUFFERS);
-	for (uint32_t i = 0; i < QUEUES_MAX; i++)
-		dpdk->queue[i].wait_fd = -1;
+	plan(dpdk, config, kind);
 	r = check_config(config, reterr, reterr_size);
 	if (r == 0)
 		r = check_interface(config, kind, name, reterr, reterr_size);

@@ -20,7 +20,6 @@
 #define MIB            (UINT64_C(1024) * 1024)
 #define HUGEPAGE_SIZE  (2 * MIB)
 #define FREE_HUGEPAGES "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages"
-#define EAL_OWN_SIZE   (16 * MIB) /* what EAL and the drivers take beside the packet pools */
 
 struct eal_args {
 	char text[ARGS_MAX][ARG_SIZE];
@@ -85,7 +84,7 @@ static void silence(const char *library, const char *setter)
 
 int nic_eal_up(const char *pci, uint64_t memory_size, char *reterr, size_t reterr_size)
 {
-	uint64_t need = memory_size + EAL_OWN_SIZE;
+	uint64_t need = memory_size + NIC_EAL_SIZE;
 	bool is_huge = free_hugepages() >= need / HUGEPAGE_SIZE + 1;
 	struct eal_args args = { .count = 0 };
 	cpu_set_t cpus;

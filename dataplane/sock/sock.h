@@ -29,6 +29,9 @@ NODISCARD int sock_new(struct core *core, const char *address, uint16_t port,
 		       uint32_t connections_max, struct sock **ret_sock, char *reterr,
 		       size_t reterr_size);
 
+/** @return bytes that it takes at most: SOCK_RECEIVE_SIZE of a connection only while it is paused */
+uint64_t sock_size(uint32_t connections_max);
+
 /** After sock_stop() said that it is done, or when the core never ran. NULL is accepted. */
 void sock_free(struct sock *sock);
 

@@ -81,6 +81,12 @@ static bool connections_new(struct sock *sock)
 	return true;
 }
 
+uint64_t sock_size(uint32_t connections_max)
+{
+	return sizeof(struct sock) + SOCK_RECEIVE_SIZE +
+	       connections_max * (uint64_t)(sizeof(struct sock_conn) + SOCK_RECEIVE_SIZE);
+}
+
 int sock_new(struct core *core, const char *address, uint16_t port, uint32_t connections_max,
 	     struct sock **ret_sock, char *reterr, size_t reterr_size)
 {

@@ -114,6 +114,8 @@ struct tcp_config {
 /** @param counters  borrowed for life. @return NULL out of memory */
 struct tcp_stack *tcp_stack_new(const struct tcp_config *config, const struct tcp_ops *ops,
 				void *ctx, struct counters *counters, int64_t now_ns);
+/** @return bytes that such a stack takes; counts only are read */
+uint64_t tcp_stack_size(const struct tcp_config *config);
 /** Releases held buffers; calls no on_close. NULL is fine. */
 void tcp_stack_free(struct tcp_stack *stack);
 

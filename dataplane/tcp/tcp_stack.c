@@ -45,11 +45,31 @@ static bool is_valid(const struct tcp_config *config)
 	       config->rto_min_ms > 0;
 }
 
+/* The table is at most half full of connections and as many TIME-WAIT notes. */
+static uint32_t slots_of(const struct tcp_config *config)
+{
+	uint32_t count = 16;
+
+	while (count / 2 < 2 * config->connections_max)
+		count *= 2;
+	return count;
+}
+
+uint64_t tcp_stack_size(const struct tcp_config *config)
+{
+	return sizeof(struct tcp_stack) +
+	       config->connections_max *
+		       (uint64_t)(sizeof(struct tcb) + sizeof(struct tcp_timewait)) +
+	       MAX(config->held_pieces_max, 1U) * (uint64_t)sizeof(struct tcp_piece) +
+	       sent_ranges_of(config) * (uint64_t)sizeof(struct tcp_sent_range) +
+	       slots_of(config) * (uint64_t)sizeof(struct tcp_table_slot);
+}
+
 struct tcp_stack *tcp_stack_new(const struct tcp_config *config, const struct tcp_ops *ops,
 				void *ctx, struct counters *counters, int64_t now_ns)
 {
 	struct tcp_stack *stack = calloc(1, sizeof(*stack));
-	uint32_t slot_count = 16;
+	uint32_t slot_count = slots_of(config);
 
 	CHECK(is_valid(config));
 	if (stack == NULL)
@@ -66,8 +86,6 @@ struct tcp_stack *tcp_stack_new(const struct tcp_config *config, const struct tc
 	stack->timewait_max = config->connections_max;
 	stack->pieces_max =
 		MIN(MAX(config->held_pieces_max / PIECES_SHARE, PIECES_FLOOR), TCP_PIECES_MAX);
-	while (slot_count / 2 < config->connections_max + stack->timewait_max)
-		slot_count *= 2;
 	stack->tcbs = calloc(config->connections_max, sizeof(*stack->tcbs));
 	stack->timewait_nodes = calloc(stack->timewait_max, sizeof(*stack->timewait_nodes));
 	stack->piece_nodes = calloc(MAX(config->held_pieces_max, 1U), sizeof(*stack->piece_nodes));

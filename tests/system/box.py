@@ -200,11 +200,13 @@ class Box:
         with _opener.open(f"http://127.0.0.1:{self.http}{path}", timeout=10) as reply:
             return json.loads(reply.read())
 
-    def metric(self, name):
-        """Sum of one metric over the cores; 0 when absent."""
+    def metrics_text(self):
         with _opener.open(f"http://127.0.0.1:{self.http}/metrics", timeout=10) as reply:
-            lines = reply.read().decode().splitlines()
-        return sum(float(line.split()[-1]) for line in lines
+            return reply.read().decode()
+
+    def metric(self, name):
+        """Sum of one metric over its labels; 0 when absent."""
+        return sum(float(line.split()[-1]) for line in self.metrics_text().splitlines()
                    if line.split("{")[0].split(" ")[0] == name)
 
     def cli(self, *arguments):

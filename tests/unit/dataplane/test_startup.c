@@ -18,7 +18,8 @@
 #include "base/err.h"
 #include "storage/partitions.h"
 
-#include "dataplane/core/startup.h"
+#include "dataplane/core/startup_box.h"
+#include "dataplane/nic/nic.h"
 
 #include "cm.h"
 
@@ -243,6 +244,79 @@ static void test_startup_refuses_a_ring_dir_on_disk(void **state)
 	place_close(&place);
 }
 
+static uint64_t memory_of(const struct config *config, const struct nic_config *port,
+			  const char *name)
+{
+	struct startup_memory_part parts[STARTUP_MEMORY_PARTS];
+	uint64_t total = startup_memory(config, port, parts), sum = 0, found = 0;
+
+	for (size_t i = 0; i < STARTUP_MEMORY_PARTS; i++) {
+		sum += parts[i].size;
+		if (strcmp(parts[i].name, name) == 0)
+			found = parts[i].size;
+	}
+	assert_int_equal(total, sum);
+	return name[0] == '\0' ? total : found;
+}
+
+/* The sum says what each setting costs; one connection costs less than 64 KiB, most of it never touched. */
+static void test_startup_memory_follows_the_settings(void **state)
+{
+	const struct nic_config port = { .port = "af_xdp:none0",
+					 .queues = 1,
+					 .mtu = 1500,
+					 .descriptors = 512,
+					 .buffers = 3072 };
+	struct config config, more;
+
+	(void)state;
+	config_init(&config);
+	assert_int_equal(memory_of(&config, NULL, "rings"), config.ring_size);
+	assert_int_equal(memory_of(&config, NULL, "tcp"), 0);
+	assert_int_equal(memory_of(&config, NULL, "packets"), 0);
+	assert_true(memory_of(&config, &port, "tcp") > 0);
+	assert_true(memory_of(&config, &port, "") > memory_of(&config, NULL, ""));
+	more = config;
+	more.connections_max += 10000;
+	assert_in_range((memory_of(&more, &port, "") - memory_of(&config, &port, "")) / 10000, 4096,
+			65536);
+	more = config;
+	more.cores = 3;
+	assert_int_equal(memory_of(&more, NULL, "sessions"),
+			 3 * memory_of(&config, NULL, "sessions"));
+	more = config;
+	more.socket_address[0] = '\0';
+	assert_int_equal(memory_of(&more, NULL, "sockets"), 0);
+}
+
+/* The port's misfit is what `millrace doctor` says of it, and the box serves kernel sockets all the same. */
+static void test_startup_says_why_a_port_does_not_fit(void **state)
+{
+	struct place place;
+	struct box *box;
+	char path[128], line[512] = "";
+	FILE *file;
+
+	(void)state;
+	place_open(&place);
+	(void)snprintf(place.config.dpdk_port, sizeof(place.config.dpdk_port), "memif:%s/no/sock",
+		       place.run);
+	assert_int_equal(startup_open(&place.config, &box), STARTUP_OK);
+	(void)snprintf(path, sizeof(path), "%s/transports", place.run);
+	file = fopen(path, "re");
+	assert_non_null(file);
+	assert_non_null(fgets(line, sizeof(line), file));
+	(void)fclose(file);
+	assert_non_null(strstr(line, "its folder is not there"));
+	assert_non_null(strstr(line, "make that folder"));
+	assert_true(exists(place.run, "memory"));
+	assert_int_equal(startup_close(box), STARTUP_OK);
+	assert_false(exists(place.run, "memory"));
+	place.config.dpdk_required = true;
+	assert_int_equal(startup_open(&place.config, &box), STARTUP_USAGE);
+	place_close(&place);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -252,6 +326,8 @@ int main(void)
 		cmocka_unit_test(test_startup_refuses_a_port_in_use),
 		cmocka_unit_test(test_startup_failed_start_leaves_a_clean_stop_clean),
 		cmocka_unit_test(test_startup_refuses_a_ring_dir_on_disk),
+		cmocka_unit_test(test_startup_memory_follows_the_settings),
+		cmocka_unit_test(test_startup_says_why_a_port_does_not_fit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -182,7 +182,8 @@ void tcp_sent_push(struct tcp_sent *sent, struct tcp_sent_pool *pool, struct tcp
 	if (sent->count > 0) {
 		node = last_of(sent);
 		if (!node->is_sacked && !node->is_lost && node->is_resent == is_resent &&
-		    !node->is_vague && now_ns - node->xmit_ns <= slack_ns) {
+		    !node->is_vague && now_ns - node->xmit_ns <= slack_ns &&
+		    node->xmit_ns >= sent->again_ns) {
 			account(sent, node, false);
 			node->end = range.end;
 			account(sent, node, true);
@@ -218,6 +219,7 @@ void tcp_sent_again(struct tcp_sent *sent, struct tcp_sent_pool *pool, struct tc
 	struct tcp_sent_range *first = NULL;
 
 	CHECK(tcp_seq_lt(range.start, range.end));
+	sent->again_ns = now_ns;
 	cut(sent, pool, range.start);
 	cut(sent, pool, range.end);
 	LIST_EACH(&sent->ranges, link)

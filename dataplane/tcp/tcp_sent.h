@@ -43,10 +43,11 @@ struct tcp_sent_pool {
 struct tcp_sent {
 	struct list ranges;
 	uint32_t count;
-	uint32_t size;   /* bytes of all */
-	uint32_t sacked; /* bytes reported to have arrived */
-	uint32_t lost;   /* bytes thought lost */
-	uint32_t resent; /* bytes of ranges sent more than once and not reported */
+	uint32_t size;    /* bytes of all */
+	uint32_t sacked;  /* bytes reported to have arrived */
+	uint32_t lost;    /* bytes thought lost */
+	uint32_t resent;  /* bytes of ranges sent more than once and not reported */
+	int64_t again_ns; /* when something was sent again last */
 };
 
 /** One transmission. */
@@ -76,7 +77,8 @@ void tcp_sent_clear(struct tcp_sent *sent, struct tcp_sent_pool *pool);
  * [start, end) was sent: it begins where all before it ends.
  *
  * @param is_resent  not the first time
- * @param slack_ns   so much later still counts as the time of the range before it
+ * @param slack_ns   so much later still counts as the time of the range before it, unless something
+ *                   was sent again in between: the order of transmissions is kept
  */
 void tcp_sent_push(struct tcp_sent *sent, struct tcp_sent_pool *pool, struct tcp_range range,
 		   bool is_resent, int64_t now_ns, int64_t slack_ns);

@@ -248,6 +248,28 @@ static void test_tcp_sent_news(void **state)
 	assert_int_equal(tcp_sent_flight(&sent), 40);
 }
 
+/** What follows a retransmission was sent after it, however soon: else what arrives of that would
+    prove it lost. */
+static void test_tcp_sent_order_of_new_and_again(void **state)
+{
+	struct tcp_sent_range nodes[16];
+	struct tcp_sent_news news = { 0 };
+	struct tcp_sent_pool pool;
+	struct tcp_sent sent;
+
+	(void)state;
+	tcp_sent_pool_init(&pool, nodes, ARRAY_COUNT(nodes), 1);
+	tcp_sent_init(&sent);
+	tcp_sent_push(&sent, &pool, (struct tcp_range){ 0, 100 }, false, 10, 0);
+	tcp_sent_push(&sent, &pool, (struct tcp_range){ 100, 200 }, false, 20, 5);
+	tcp_sent_again(&sent, &pool, (struct tcp_range){ 0, 100 }, 21);
+	tcp_sent_push(&sent, &pool, (struct tcp_range){ 200, 300 }, false, 22, 5);
+	tcp_sent_push(&sent, &pool, (struct tcp_range){ 300, 400 }, false, 23, 5);
+	assert_int_equal(sent.count, 3);
+	tcp_sent_sacked(&sent, &pool, (struct tcp_range){ 300, 400 }, &news);
+	assert_true(news.first.xmit_ns == 22);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -255,6 +277,7 @@ int main(void)
 		cmocka_unit_test(test_tcp_sent_few_nodes_only_cost_knowledge),
 		cmocka_unit_test(test_tcp_sent_each_connection_has_a_node),
 		cmocka_unit_test(test_tcp_sent_news),
+		cmocka_unit_test(test_tcp_sent_order_of_new_and_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -100,6 +100,39 @@ static void test_tcp_recovery_rfc8985_lost_retransmission(void **state)
 	rig_run_mode(steps, sack);
 }
 
+/** One segment arrived, so one may go: options are no part of what it counts. */
+static void test_tcp_recovery_rfc9937_counts_no_options(void **state)
+{
+	static const struct rig_step steps[] = {
+		{ SEND, .size = 4940 },
+		{ OUT, A, 1, 1, 988 },
+		{ OUT, A, 989, 1, 988 },
+		{ OUT, A, 1977, 1, 988 },
+		{ OUT, A, 2965, 1, 988 },
+		{ OUT, A, 3953, 1, 988 },
+		{ WAIT, .size = 20 },
+		{ SACK, 0, 989, 1977 },
+		{ IN, A, 1, 1 },
+		{ SACK, 0, 989, 2965 },
+		{ IN, A, 1, 1 },
+		{ SACK, 0, 989, 3953 },
+		{ IN, A, 1, 1 },
+		{ BURST },
+		{ OUT, A, 1, 1, 988 },
+		{ SEND, .size = 3000 },
+		{ QUIET },
+		{ SACK, 0, 989, 4941 },
+		{ IN, A, 1, 1 },
+		{ BURST },
+		{ OUT, A, 4941, 1, 988 },
+		{ QUIET },
+		{ RIG_END },
+	};
+
+	(void)state;
+	rig_run_mode(steps, sack_ts);
+}
+
 static void test_tcp_recovery_rfc8985_tail_loss(void **state)
 {
 	static const struct rig_step steps[] = {
@@ -397,6 +430,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tcp_recovery_rfc8985_waits_for_reordering),
 		cmocka_unit_test(test_tcp_recovery_rfc8985_lost_retransmission),
+		cmocka_unit_test(test_tcp_recovery_rfc9937_counts_no_options),
 		cmocka_unit_test(test_tcp_recovery_rfc8985_tail_loss),
 		cmocka_unit_test(test_tcp_recovery_rfc8985_probes),
 		cmocka_unit_test(test_tcp_recovery_rfc3708_undo_by_duplicate),

@@ -26,8 +26,7 @@ static void refuse(struct tcp_stack *stack, const struct tcp_packet *packet, int
 	tcp_output_refuse(stack, packet, now_ns);
 }
 
-/** More are half open than may be, or they are all that can make room. */
-static bool is_full(const struct tcp_stack *stack)
+bool tcp_listen_is_full(const struct tcp_stack *stack)
 {
 	return stack->embryo_count > 0 && (stack->embryo_count >= stack->config.syn_backlog_max ||
 					   list_is_empty(&stack->spare));
@@ -64,21 +63,6 @@ static struct tcb *make_embryo(struct tcp_stack *stack, const struct tcp_tuple *
 	tcb->rcv_nxt = tcb->rcv_edge = irs + 1; /* payload of a SYN is not taken: sent again */
 	tcp_tcb_agree(tcb, offered);
 	return tcb;
-}
-
-void tcp_listen_syn(struct tcp_stack *stack, const struct tcp_packet *packet, uint32_t isn,
-		    int64_t now_ns)
-{
-	struct tcb *tcb = make_embryo(stack, &packet->tuple, isn, packet->seq, &packet->options);
-
-	if (tcb == NULL)
-		return;
-	tcb->snd_wnd = packet->window;
-	tcp_output_syn(tcb, now_ns);
-	tcp_timer_retransmit(tcb, now_ns, true);
-	/* One that was in TIME-WAIT comes whether the backlog is full or not: it is no stranger. */
-	if (stack->embryo_count > stack->config.syn_backlog_max)
-		evict_oldest(stack);
 }
 
 /** The window that our SYN offers: never scaled (RFC 7323 section 2.2). */
@@ -120,6 +104,23 @@ static void send_cookie(struct tcp_stack *stack, const struct tcp_packet *packet
 	}
 	counters_inc(stack->counters, COUNTER_TCP_SEGMENTS_OUT);
 	counters_inc(stack->counters, COUNTER_TCP_COOKIES_SENT);
+}
+
+void tcp_listen_syn(struct tcp_stack *stack, const struct tcp_packet *packet, uint32_t isn,
+		    int64_t now_ns)
+{
+	struct tcb *tcb;
+
+	if (tcp_listen_is_full(stack)) {
+		send_cookie(stack, packet, now_ns);
+		return;
+	}
+	tcb = make_embryo(stack, &packet->tuple, isn, packet->seq, &packet->options);
+	if (tcb == NULL)
+		return;
+	tcb->snd_wnd = packet->window;
+	tcp_output_syn(tcb, now_ns);
+	tcp_timer_retransmit(tcb, now_ns, true);
 }
 
 /** The peer shows our cookie: open the connection that its SYN asked for, as if we remembered it. It
@@ -216,8 +217,6 @@ void tcp_listen_input(struct tcp_stack *stack, struct tcp_packet *packet, int64_
 	} else if ((packet->flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) != TCP_SYN) {
 		if (!take_cookie(stack, packet, now_ns))
 			refuse(stack, packet, now_ns);
-	} else if (is_full(stack)) {
-		send_cookie(stack, packet, now_ns);
 	} else {
 		uint32_t isn = tcp_isn(&stack->config.secret, &packet->tuple, now_ns);
 

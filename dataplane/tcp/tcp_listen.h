@@ -3,14 +3,13 @@
  * @file
  * Passive open: which ports are served, and the half-open connections ("embryos"). When too many are
  * half open, SYNs are answered with cookies and forgotten: a flood of them locks nobody out. An embryo
- * gives up its place only when there is no other, to a peer that has shown to be real: by a cookie it
- * brings back, or by the TIME-WAIT note of the connection before.
+ * gives up its place only when there is no other, to a peer that brings a cookie back.
  *
  * While cookies are out, a segment of no connection that takes sequence space is not answered with a
  * reset when its cookie is wrong: it may be the second of a flight whose first was lost, and the first
  * will come again.
  *
- * Context: owning core. Limits: config.syn_backlog_max embryos, and those of peers that are real.
+ * Context: owning core. Limits: config.syn_backlog_max embryos.
  * Source: RFC 9293 section 3.10.7.2, RFC 4987 sections 3.3 (recycling the oldest) and 3.6 (cookies).
  */
 #pragma once
@@ -33,7 +32,10 @@ void tcp_listen_input(struct tcp_stack *stack, struct tcp_packet *packet, int64_
  */
 void tcp_listen_wrong_ack(struct tcb *embryo, struct tcp_packet *packet, int64_t now_ns);
 
-/** A SYN for an open port from a peer that is real, or when there is room.
-    @param isn  our initial sequence number */
+/** @return whether SYNs are answered with cookies: as many are half open as may be, or they are all
+    that could make room */
+bool tcp_listen_is_full(const struct tcp_stack *stack);
+
+/** A SYN for an open port. @param isn  our initial sequence number, unless it is a cookie */
 void tcp_listen_syn(struct tcp_stack *stack, const struct tcp_packet *packet, uint32_t isn,
 		    int64_t now_ns);

@@ -93,6 +93,9 @@ void tcp_timewait_input(struct tcp_stack *stack, struct tcp_timewait *timewait,
 	    is_newer(timewait, packet) && tcp_listen_is_open(stack, packet->tuple.local_port)) {
 		uint32_t isn = tcp_isn(&stack->config.secret, &packet->tuple, now_ns);
 
+		/* A cookie is not beyond the old numbers: only timestamps tell old segments then. */
+		if (tcp_listen_is_full(stack) && !packet->options.has_ts)
+			return;
 		isn = tcp_timewait_isn(timewait, isn);
 		tcp_timewait_end(stack, timewait);
 		tcp_listen_syn(stack, packet, isn, now_ns);

@@ -511,7 +511,7 @@ static void check_stack(const struct fuzz *fuzz)
 	LIST_EACH(&stack->spare, node)
 	spare++;
 	CHECK(open == stack->count && open + spare == CONNECTIONS);
-	CHECK(stack->embryo_count <= open);
+	CHECK(stack->embryo_count <= stack->config.syn_backlog_max);
 	CHECK(stack->table.count <= CONNECTIONS + stack->timewait_max);
 	CHECK(fuzz->held + stack->pieces.spare_count == stack->config.held_pieces_max);
 }

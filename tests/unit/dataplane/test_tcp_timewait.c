@@ -98,36 +98,6 @@ static void test_tcp_timewait_rfc6191_reuse(void **state)
 	}
 }
 
-/** A SYN that ends TIME-WAIT is answered though the backlog is full; the backlog stays in its bounds. */
-static void test_tcp_timewait_reuse_keeps_the_backlog_in_bounds(void **state)
-{
-	static const struct rig_step end[] = {
-		{ IN, S },         { OUT, SA, 0, 1 },
-		{ IN, A, 1, 1 },   { SHUT },
-		{ OUT, FA, 1, 1 }, { IN, FA, 1, 2 },
-		{ OUT, A, 2, 2 },  { CLOSED, .size = TCP_CLOSED_NORMAL },
-		{ RIG_END },
-	};
-	static const struct rig_step stranger[] = { { IN, S }, { OUT, SA, 0, 1 }, { RIG_END } };
-	static const struct rig_step again[] = { { IN, S, 50000 },
-						 { OUT, SA, 0, 50001 },
-						 { RIG_END } };
-	struct tcp_config config = rig_config();
-	struct rig rig;
-
-	(void)state;
-	rig_open(&rig, &config);
-	rig_play(&rig, end);
-	for (uint16_t i = 0; i < config.syn_backlog_max; i++) {
-		rig.port = (uint16_t)(2000 + i);
-		rig_play(&rig, stranger);
-	}
-	rig.port = 1234;
-	rig_play(&rig, again);
-	assert_int_equal(rig.stack->embryo_count, config.syn_backlog_max);
-	rig_close(&rig);
-}
-
 static void test_tcp_timewait_rfc7323_ghost_of_a_fin_starts_no_time_again(void **state)
 {
 	static const struct rig_step steps[] = {
@@ -157,13 +127,51 @@ static void test_tcp_timewait_rfc7323_ghost_of_a_fin_starts_no_time_again(void *
 	rig_close(&rig);
 }
 
+/** With a full backlog a new connection starts by a cookie, or later. */
+static void test_tcp_timewait_reuse_while_flooded(void **state)
+{
+	static const struct rig_step end[] = {
+		{ IN, S },         { OUT, SA, 0, 1 },
+		{ IN, A, 1, 1 },   { SHUT },
+		{ OUT, FA, 1, 1 }, { IN, FA, 1, 2 },
+		{ OUT, A, 2, 2 },  { CLOSED, .size = TCP_CLOSED_NORMAL },
+		{ RIG_END },
+	};
+	static const struct rig_step flood[] = { { IN, S }, { OUT, SA, 0, 1 }, { RIG_END } };
+	static const struct rig_step later[] = { { IN, S, 50000 }, { QUIET }, { RIG_END } };
+	static const struct rig_step reuse[] = {
+		{ IN, S, 50000 }, { OUT, SA, 0, 50001 }, { IN, A, 50001, 1 },
+		{ QUIET },        { RIG_END },
+	};
+
+	(void)state;
+	for (int has_ts = 0; has_ts < 2; has_ts++) {
+		struct tcp_config config = rig_config();
+		struct rig rig;
+
+		rig_open(&rig, &config);
+		rig.ts = has_ts != 0 ? 1000 : 0;
+		rig_play(&rig, end);
+		rig.is_closed = false;
+		for (rig.port = 1; rig.port <= 2; rig.port++)
+			rig_play(&rig, flood);
+		rig.port = 1234;
+		rig.ts += has_ts != 0;
+		rig.echoes = true;
+		rig_play(&rig, has_ts != 0 ? reuse : later);
+		assert_int_equal(rig.accepted, 1 + has_ts);
+		assert_int_equal(rig.stack->embryo_count, 2);
+		rig_close(&rig);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tcp_timewait_rfc1337_and_rfc6191),
 		cmocka_unit_test(test_tcp_timewait_ends),
+		cmocka_unit_test(test_tcp_timewait_reuse_while_flooded),
 		cmocka_unit_test(test_tcp_timewait_rfc6191_reuse),
-		cmocka_unit_test(test_tcp_timewait_reuse_keeps_the_backlog_in_bounds),
 		cmocka_unit_test(test_tcp_timewait_rfc7323_ghost_of_a_fin_starts_no_time_again),
 	};
 

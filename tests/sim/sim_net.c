@@ -11,6 +11,7 @@
 
 #define TCP_PROTOCOL    6
 #define CHECKSUM_OFFSET 16
+#define WIRE_BYTES_NS   1   /* a byte takes at least so long: nothing arrives at the same time */
 #define IP_OVERHEAD     40U /* Ethernet and IP headers take their share of the bottleneck */
 
 bool sim_net_new(struct sim_net *net)
@@ -273,7 +274,7 @@ void sim_net_send(struct sim_net *net, struct sim_net_packet *packet, int64_t no
 		link->overtaken++;
 		due_ns += up_to(link, link->late_ns);
 	} else {
-		due_ns = MAX(due_ns, link->last_due_ns);
+		due_ns = MAX(due_ns, link->last_due_ns + packet->size * WIRE_BYTES_NS);
 		link->last_due_ns = due_ns;
 	}
 	if (chance(link, link->duplication))

@@ -209,7 +209,7 @@ void sim_tcp_plan_side(struct sim *sim, int index)
 	side->config = (struct tcp_config){
 		.connections_max = sim->plan.connections + 16,
 		.held_pieces_max =
-			sim->plan.has_tiny_pool ? (uint32_t)sim_tcp_pick(sim, 0, 8) : 400,
+			sim->plan.has_tiny_pool ? (uint32_t)sim_tcp_pick(sim, 0, 8) : 4000,
 		.mss = (uint16_t)(sim_tcp_chance(sim, 80) ? JUMBO_MSS
 							  : sim_tcp_pick(sim, 200, 1460)),
 		.window_max = (uint32_t)(!sim->plan.is_calm && sim_tcp_chance(sim, 300)

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/prng.h"
 
@@ -34,7 +35,46 @@ static int read_addresses(struct wireport *port, const struct config *config, ch
 	return 0;
 }
 
-static int make_stack(struct wireport *port)
+/* @return index of `text` among [count] names; -EINVAL: none of them */
+static int find_name(const char *const *names, size_t count, const char *text)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(names[i], text) == 0)
+			return (int)i;
+	return -EINVAL;
+}
+
+/* What the settings say about the ways of our TCP. */
+static int read_tcp(struct tcp_config *tcp, const struct config *config, char *reterr,
+		    size_t reterr_size)
+{
+	static const char *const congestions[] = {
+		[TCP_CC_CUBIC] = "cubic", [TCP_CC_NEWRENO] = "newreno"
+	};
+	static const char *const ecns[] = {
+		[TCP_ECN_OFF] = "off", [TCP_ECN_ACCEPT] = "accept", [TCP_ECN_REQUEST] = "request"
+	};
+	int congestion = find_name(congestions, ARRAY_COUNT(congestions), config->tcp_congestion);
+	int ecn = find_name(ecns, ARRAY_COUNT(ecns), config->tcp_ecn);
+
+	if (congestion < 0) {
+		(void)snprintf(reterr, reterr_size,
+			       "tcp.congestion %s is neither cubic nor newreno",
+			       config->tcp_congestion);
+		return congestion;
+	}
+	if (ecn < 0) {
+		(void)snprintf(reterr, reterr_size, "tcp.ecn %s is none of off, accept, request",
+			       config->tcp_ecn);
+		return ecn;
+	}
+	tcp->congestion = (uint8_t)congestion;
+	tcp->ecn = (uint8_t)ecn;
+	tcp->has_pacing = config->tcp_pacing;
+	return 0;
+}
+
+static int make_stack(struct wireport *port, const struct tcp_config *ways)
 {
 	const struct config *config = port->core->config;
 	struct tcp_config tcp = {
@@ -49,6 +89,9 @@ static int make_stack(struct wireport *port)
 		.keepalive_interval_ms = (uint32_t)config->tcp_keepalive_interval_ms,
 		.keepalive_probes = (uint32_t)config->tcp_keepalive_probes,
 		.user_timeout_ms = (uint32_t)config->tcp_user_timeout_ms,
+		.congestion = ways->congestion,
+		.ecn = ways->ecn,
+		.has_pacing = ways->has_pacing,
 	};
 
 	prng_secure(&tcp.secret, sizeof(tcp.secret));
@@ -94,6 +137,7 @@ int wireport_new(struct core *core, struct nic *nic, struct wireport **ret_port,
 		 size_t reterr_size)
 {
 	struct wireport *port = calloc(1, sizeof(*port));
+	struct tcp_config ways = { 0 };
 	int r;
 
 	if (port == NULL)
@@ -112,6 +156,8 @@ int wireport_new(struct core *core, struct nic *nic, struct wireport **ret_port,
 	list_init(&port->idle);
 	list_init(&port->handed_idle);
 	r = read_addresses(port, core->config, reterr, reterr_size);
+	if (r == 0)
+		r = read_tcp(&ways, core->config, reterr, reterr_size);
 	if (r == 0 && core->index >= nic->queues) {
 		(void)snprintf(reterr, reterr_size, "the port has no queue for core %u",
 			       core->index);
@@ -123,7 +169,7 @@ int wireport_new(struct core *core, struct nic *nic, struct wireport **ret_port,
 	}
 	r = make_connections(port, (uint32_t)core->config->connections_max);
 	if (r == 0)
-		r = make_stack(port);
+		r = make_stack(port, &ways);
 	if (r != 0) {
 		(void)snprintf(reterr, reterr_size,
 			       "no memory for %d connections: lower max.connections",

@@ -176,6 +176,8 @@ bool wireport_send_segment(void *ctx, const struct tcp_segment_out *segment)
 	packet.size = (uint16_t)(ETH_HEADER_SIZE + IP4_HEADER_SIZE + size);
 	ip4_write(packet.data + ETH_HEADER_SIZE, tuple->local_address, tuple->peer_address, IP4_TCP,
 		  port->ip_id++, size);
+	if (segment->ecn != 0)
+		ip4_set_ecn(packet.data + ETH_HEADER_SIZE, segment->ecn);
 	tcp = packet.data + ETH_HEADER_SIZE + IP4_HEADER_SIZE;
 	memcpy(tcp, segment->header, segment->header_size);
 	if (segment->payload_size > 0) {

@@ -65,6 +65,16 @@ void ip4_write(uint8_t *bytes, uint32_t source, uint32_t destination, uint8_t pr
 	memcpy(bytes + 10, &sum, sizeof(sum));
 }
 
+void ip4_set_ecn(uint8_t *bytes, uint8_t ecn)
+{
+	uint16_t sum;
+
+	bytes[1] = (uint8_t)((bytes[1] & ~3U) | ecn);
+	bytes_store_u16(bytes + 10, 0);
+	sum = checksum_fold(checksum_add(0, bytes, IP4_HEADER_SIZE));
+	memcpy(bytes + 10, &sum, sizeof(sum));
+}
+
 int ip4_parse_text(const char *text, uint32_t *ret_address)
 {
 	uint32_t address = 0;

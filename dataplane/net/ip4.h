@@ -5,7 +5,7 @@
  * reassembly is memory that strangers command.
  *
  * Context: any thread. Memory: none; payloads are borrowed. Limits: header of 20 bytes when sending.
- * Source: RFC 791, 1122 section 3.2.1, 6864.
+ * Source: RFC 791, 1122 section 3.2.1, 3168, 6864.
  */
 #pragma once
 
@@ -46,6 +46,9 @@ enum ip4_result ip4_parse(const uint8_t *bytes, uint32_t size, bool is_verified,
 /** Write IP4_HEADER_SIZE bytes in front of `size` bytes of payload, checksum included. */
 void ip4_write(uint8_t *bytes, uint32_t source, uint32_t destination, uint8_t protocol, uint16_t id,
 	       uint16_t size);
+
+/** Set the two ECN bits of a written header (RFC 3168 section 5). */
+void ip4_set_ecn(uint8_t *bytes, uint8_t ecn);
 
 /** Parse "10.77.0.2". @return 0; -EINVAL */
 NODISCARD int ip4_parse_text(const char *text, uint32_t *ret_address);

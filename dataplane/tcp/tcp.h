@@ -11,7 +11,8 @@
  * position and the owner copies them into packets, again for a retransmission.
  *
  * Context: owning core. Memory: control blocks, held-piece nodes and table sized at tcp_stack_new().
- * Limits: struct tcp_config. Source: RFC 9293, 7323, 2018, 6298, 5681, 5961, 6528, 1122.
+ * Limits: struct tcp_config. Source: RFC 9293, 7323, 2018, 6298, 5681, 9438, 9406,
+ * 3168, 5961, 6528, 1122.
  */
 #pragma once
 
@@ -46,6 +47,7 @@ struct tcp_segment_out {
 	struct tcp_tuple tuple;
 	struct tcb *tcb;       /* NULL: a reset or cookie for no connection */
 	uint8_t header[60];    /* TCP header with options; checksum field zero */
+	uint8_t ecn;           /* two bits for the IP header */
 	uint16_t header_size;  /* bytes of it, multiple of 4 */
 	uint16_t payload_size; /* bytes to copy from the output queue */
 	uint64_t
@@ -96,6 +98,21 @@ struct tcp_ops {
 	void (*release)(void *ctx, void *buffer);
 };
 
+/** Congestion control. */
+enum tcp_cc_algorithm {
+	TCP_CC_CUBIC,   /* RFC 9438 */
+	TCP_CC_NEWRENO, /* RFC 5681, RFC 6582 */
+	TCP_CC_ALGORITHM_COUNT
+};
+
+/** Explicit congestion notification (RFC 3168). */
+enum tcp_ecn_policy {
+	TCP_ECN_OFF,
+	TCP_ECN_ACCEPT,  /* when the peer asks for it */
+	TCP_ECN_REQUEST, /* ... and ask for it in active opens */
+	TCP_ECN_POLICY_COUNT
+};
+
 struct tcp_config {
 	uint32_t connections_max;
 	uint32_t held_pieces_max;       /* out-of-order and refused pieces, all connections */
@@ -108,6 +125,9 @@ struct tcp_config {
 	uint32_t keepalive_interval_ms; /* between unanswered probes; 0: 10 s */
 	uint32_t keepalive_probes;      /* unanswered ones that end a connection; 0: 5 */
 	uint32_t user_timeout_ms;  /* bytes out without progress for this long end it; 0: off */
+	uint8_t congestion;        /* enum tcp_cc_algorithm */
+	uint8_t ecn;               /* enum tcp_ecn_policy */
+	bool has_pacing;           /* large windows are spread over the round trip */
 	struct siphash_key secret; /* initial sequence numbers and table hash */
 };
 

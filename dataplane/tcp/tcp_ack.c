@@ -146,7 +146,8 @@ static bool process(struct tcb *tcb, const struct tcp_packet *packet, int64_t no
 	struct tcp_recovery_ack report = {
 		.cc = { .acked = is_old ? 0 : packet->ack - tcb->snd_una,
 			.flight = tcb->snd_nxt - tcb->snd_una,
-			.now_ns = now_ns },
+			.now_ns = now_ns,
+			.is_marked = (packet->flags & TCP_ECE) != 0 && tcb->ecn.marks },
 		.has_echo = tcb->has_ts && packet->options.has_ts && packet->options.ts_echo != 0,
 		.echo = packet->options.ts_echo,
 		.is_repetition = is_repetition(tcb, packet),
@@ -185,5 +186,8 @@ bool tcp_ack_input(struct tcb *tcb, const struct tcp_packet *packet, int64_t now
 	}
 	if (tcp_timer_is_set(tcb, TCP_TIMER_PERSIST) || tcb->snd_una == tcb->snd_nxt)
 		tcb->retries = 0; /* the peer is there: probes and keepalives are answered */
+	if (!tcp_seq_lt(packet->ack, tcb->snd_una) &&
+	    tcp_ecn_ack_in(&tcb->ecn, packet->flags, packet->ack))
+		tcp_recovery_on_mark(tcb, now_ns);
 	return process(tcb, packet, now_ns);
 }

@@ -3,16 +3,18 @@
  * @file
  * Congestion control: how many bytes may be in flight. It sees events, not packets: what is common
  * to all algorithms (slow start, validation of the window, timeouts, idle times, undoing) is here,
- * growth and reduction in congestion avoidance are in the algorithm's own file.
+ * growth and reduction in congestion avoidance are in the algorithm's own file. CUBIC's first slow
+ * start is HyStart++; NewReno stays as RFC 5681 has it.
  *
  * Context: owning core. Memory: caller's struct.
- * Source: RFC 5681, RFC 6582, RFC 6928 (initial window of ten segments), RFC 7661.
+ * Source: RFC 5681, RFC 6582, RFC 6928 (initial window of ten segments), RFC 7661, RFC 9406, RFC 9438.
  */
 #pragma once
 
+#include "dataplane/tcp/tcp.h"
+#include "dataplane/tcp/tcp_cubic.h"
+#include "dataplane/tcp/tcp_hystart.h"
 #include "dataplane/tcp/tcp_newreno.h"
-
-enum tcp_cc_algorithm { TCP_CC_CUBIC, TCP_CC_NEWRENO, TCP_CC_ALGORITHM_COUNT };
 
 enum tcp_cc_signal {
 	TCP_CC_LOSS, /* a segment is thought lost */
@@ -27,12 +29,14 @@ struct tcp_cc_ack {
 	int64_t rtt_ns;    /* round trip it measured; 0: none */
 	int64_t srtt_ns;   /* smoothed; 0: none yet */
 	int64_t now_ns;
+	bool is_marked; /* it reports a mark of the network: no reason to grow */
 };
 
 /** What a reduction changed, to take it back. */
 struct tcp_cc_undo {
 	uint64_t window; /* 0: nothing to undo */
 	uint64_t threshold;
+	struct tcp_cubic cubic;
 	struct tcp_newreno newreno;
 };
 
@@ -44,9 +48,12 @@ struct tcp_cc {
 	uint32_t round_end;   /* its acknowledgement ends the round */
 	uint32_t mss;
 	uint8_t algorithm; /* enum tcp_cc_algorithm */
+	bool is_paced;     /* the owner spreads what it sends: set after tcp_cc_init() */
 	bool has_round;    /* round_end is valid */
 	bool was_limited;  /* the window was full at some time of the last round */
 	bool is_limited;   /* ... of this round */
+	struct tcp_hystart hystart;
+	struct tcp_cubic cubic;
 	struct tcp_newreno newreno;
 	struct tcp_cc_undo undo;
 };

@@ -91,12 +91,14 @@ static void input_syn_again(struct tcb *tcb, const struct tcp_packet *packet, in
 {
 	if (tcb->state == TCP_STATE_SYN_RECEIVED && packet->seq == tcb->irs &&
 	    (packet->flags & TCP_ACK) == 0) {
-		tcp_output_syn(tcb, now_ns); /* our answer was lost */
+		(void)tcp_ecn_syn_in(&tcb->ecn, packet->flags); /* it may do without now */
+		tcp_output_syn(tcb, now_ns);                    /* our answer was lost */
 		return;
 	}
 	if (tcb->state == TCP_STATE_SYN_RECEIVED && packet->seq == tcb->irs &&
 	    packet->ack == tcb->iss + 1) {
 		/* Simultaneous open: both sent SYN, then both sent SYN with ACK. */
+		(void)tcp_ecn_syn_in(&tcb->ecn, packet->flags);
 		tcp_ack_handshake(tcb, packet, now_ns);
 		tcb->ack_now = true;
 		tcp_tcb_establish(tcb);
@@ -180,6 +182,7 @@ static void input_syn_sent(struct tcb *tcb, const struct tcp_packet *packet, int
 	tcb->rcv_acked = packet->seq;
 	tcb->heard_ns = now_ns;
 	tcp_tcb_agree(tcb, &packet->options);
+	(void)tcp_ecn_syn_in(&tcb->ecn, packet->flags);
 	if (has_ack) {
 		tcp_ack_handshake(tcb, packet, now_ns);
 		tcb->ack_now = true;

@@ -82,12 +82,17 @@ static void send_cookie(struct tcp_stack *stack, const struct tcp_packet *packet
 				     .ack = packet->seq + 1,
 				     .flags = TCP_SYN | TCP_ACK,
 				     .window = first_window(stack) };
+	struct tcp_ecn ecn;
+	bool has_ecn;
 
+	tcp_ecn_init(&ecn, stack->config.ecn);
 	if (offered->has_ts) {
+		has_ecn = tcp_ecn_syn_in(&ecn, packet->flags);
+		answer.flags |= tcp_ecn_answer_flags(&ecn);
 		answer.options = *offered;
 		answer.options.ts_echo = offered->ts_value;
 		answer.options.ts_value = tcp_cookie_ts(
-			offered, false,
+			offered, has_ecn,
 			tcp_tcb_ts_now(tcp_isn_ts_offset(secret, &packet->tuple), now_ns));
 		answer.options.wscale = tcp_tcb_scale_for(stack->config.window_max);
 		answer.options.sack_count = 0;
@@ -118,6 +123,7 @@ void tcp_listen_syn(struct tcp_stack *stack, const struct tcp_packet *packet, ui
 	tcb = make_embryo(stack, &packet->tuple, isn, packet->seq, &packet->options);
 	if (tcb == NULL)
 		return;
+	(void)tcp_ecn_syn_in(&tcb->ecn, packet->flags);
 	tcb->snd_wnd = packet->window;
 	tcp_output_syn(tcb, now_ns);
 	tcp_timer_retransmit(tcb, now_ns, true);
@@ -130,7 +136,7 @@ static bool open_by_cookie(struct tcp_stack *stack, struct tcp_packet *packet, u
 			   int64_t now_ns)
 {
 	struct tcp_options agreed = { .has_mss = true, .mss = mss };
-	bool has_ecn;
+	bool has_ecn = false;
 	struct tcb *tcb;
 
 	if (packet->options.has_ts) {
@@ -143,6 +149,8 @@ static bool open_by_cookie(struct tcp_stack *stack, struct tcp_packet *packet, u
 	tcb = make_embryo(stack, &packet->tuple, packet->ack - 1, packet->seq - 1, &agreed);
 	if (tcb == NULL)
 		return false;
+	if (has_ecn)
+		(void)tcp_ecn_syn_in(&tcb->ecn, TCP_SYN | TCP_ECE | TCP_CWR);
 	counters_inc(stack->counters, COUNTER_TCP_COOKIES_ACCEPTED);
 	tcb->rcv_edge = tcb->rcv_nxt + first_window(stack);
 	tcb->rcv_acked = tcb->rcv_nxt;

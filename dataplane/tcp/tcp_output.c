@@ -104,10 +104,12 @@ int64_t tcp_output_segment(struct tcb *tcb, uint32_t seq, uint32_t size, uint8_t
 {
 	struct tcp_segment_out segment = { .tcb = tcb };
 	struct tcp_packet packet = { .tuple = tcb->tuple, .seq = seq, .ack = tcb->rcv_nxt };
+	bool is_new_data = size > 0 && !tcp_seq_lt(seq, tcb->snd_max) &&
+			   tcp_seq_leq(seq + size, tcb->snd_una + tcb->snd_wnd);
 	uint32_t room;
 
 	put_options(tcb, &packet.options, now_ns);
-	packet.flags = flags | TCP_ACK;
+	packet.flags = flags | TCP_ACK | tcp_ecn_flags(&tcb->ecn, is_new_data);
 	packet.window = offer_window(tcb);
 	tcp_packet_build(&packet, &segment);
 	room = tcb->snd_mss - (segment.header_size - TCP_HEADER_SIZE);
@@ -116,6 +118,7 @@ int64_t tcp_output_segment(struct tcb *tcb, uint32_t seq, uint32_t size, uint8_t
 		size = room;
 		segment.header[13] &= (uint8_t) ~(TCP_FIN | TCP_PSH);
 	}
+	segment.ecn = tcp_ecn_codepoint(&tcb->ecn, is_new_data);
 	segment.payload_size = (uint16_t)size;
 	segment.payload_pos = size > 0 ? seq - tcb->snd_una : 0;
 	if (!emit(tcb->stack, &segment)) {
@@ -123,6 +126,8 @@ int64_t tcp_output_segment(struct tcb *tcb, uint32_t seq, uint32_t size, uint8_t
 		return -1;
 	}
 	acked(tcb);
+	tcp_ecn_sent(&tcb->ecn, is_new_data);
+	tcp_pace_sent(&tcb->pace, size);
 	if (size > 0) {
 		counters_add(tcb->stack->counters, COUNTER_TCP_BYTES_OUT, size);
 		tcb->sent_ns = now_ns;
@@ -173,6 +178,8 @@ void tcp_output_syn(struct tcb *tcb, int64_t now_ns)
 	};
 	uint32_t window = MIN(tcb->credit, tcb->stack->config.window_max);
 
+	packet.flags |= is_answer ? tcp_ecn_answer_flags(&tcb->ecn)
+				  : tcp_ecn_syn_flags(&tcb->ecn, tcb->was_syn_sent);
 	window = MIN(window, WINDOW_FIELD_MAX); /* of a SYN: never scaled (RFC 7323 section 2.2) */
 	if (is_answer) {
 		tcb->rcv_edge = tcp_seq_max(tcb->rcv_edge, tcb->rcv_nxt + window);
@@ -325,6 +332,18 @@ static bool send_next(struct tcb *tcb, uint32_t size, int64_t now_ns)
 	return true;
 }
 
+/** @return false: the window allows a segment, its pace does not; a timer is set */
+static bool keeps_pace(struct tcb *tcb, int64_t now_ns)
+{
+	int64_t hold_ns = tcp_pace_hold_ns(&tcb->pace, now_ns);
+
+	if (hold_ns == 0)
+		return true;
+	tcp_timer_set(tcb, TCP_TIMER_PACE, hold_ns);
+	tcp_tcb_count(tcb, COUNTER_TCP_PACED);
+	return false;
+}
+
 /** Send from snd_nxt. @return false: more could go */
 static bool send_queue(struct tcb *tcb, int64_t now_ns)
 {
@@ -333,7 +352,8 @@ static bool send_queue(struct tcb *tcb, int64_t now_ns)
 
 	for (uint32_t i = 0; i < TCP_SEGMENTS_PER_FLUSH && next == NEXT_SEND; i++) {
 		next = next_segment(tcb, false, &size);
-		if (next == NEXT_SEND && !send_next(tcb, size, now_ns))
+		if (next == NEXT_SEND &&
+		    (!keeps_pace(tcb, now_ns) || !send_next(tcb, size, now_ns)))
 			next = NEXT_NOTHING; /* a timer tries again */
 	}
 	if (next == NEXT_WINDOW && !tcp_timer_is_set(tcb, TCP_TIMER_RETRANSMIT) &&
@@ -368,6 +388,9 @@ static void send_data(struct tcb *tcb, int64_t now_ns)
 	if (tcb->snd_una == tcb->snd_nxt && tcb->sent_ns != 0 &&
 	    now_ns - tcb->sent_ns > tcp_rtt_timeout_ns(&tcb->rtt))
 		tcp_cc_on_idle(&tcb->cc, now_ns);
+	if (tcb->stack->config.has_pacing)
+		tcp_pace_begin(&tcb->pace, tcb->cc.window, tcb->cc.threshold, tcb->rtt.smoothed_ns,
+			       now_ns);
 	/* What is lost goes before what is new. */
 	resend = tcp_resend_lost(tcb, now_ns);
 	if (resend == TCP_RESEND_MORE || (resend == TCP_RESEND_DONE && !send_queue(tcb, now_ns)))
@@ -379,6 +402,7 @@ void tcp_output_flush(struct tcb *tcb, int64_t now_ns)
 	if (tcb->state <= TCP_STATE_SYN_RECEIVED)
 		return;
 	tcp_timer_clear(tcb, TCP_TIMER_SEND);
+	tcp_timer_clear(tcb, TCP_TIMER_PACE);
 	if (may_send_data(tcb))
 		send_data(tcb, now_ns);
 	if (tcb->rcv_nxt - tcb->rcv_acked >= 2U * tcb->rcv_mss)

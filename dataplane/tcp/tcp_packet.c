@@ -29,7 +29,8 @@ int tcp_packet_parse(const struct tcp_segment_in *segment, struct tcp_packet *re
 	};
 	packet.seq = bytes_load_u32(header + 4);
 	packet.ack = bytes_load_u32(header + 8);
-	packet.flags = header[13] & 0x3f;
+	packet.flags = header[13];
+	packet.ecn = segment->ecn & 3;
 	packet.window = bytes_load_u16(header + 14);
 	packet.bytes = header + header_size;
 	packet.size = segment->size - header_size;

@@ -19,6 +19,8 @@ enum tcp_flag {
 	TCP_PSH = 0x08,
 	TCP_ACK = 0x10,
 	TCP_URG = 0x20, /* seen and ignored: urgent data is data (RFC 6093) */
+	TCP_ECE = 0x40, /* RFC 3168 section 6.1: a mark is reported */
+	TCP_CWR = 0x80, /* ... and was acted on */
 };
 
 struct tcp_packet {
@@ -26,6 +28,7 @@ struct tcp_packet {
 	uint32_t seq, ack;
 	uint16_t window; /* as on the wire, not scaled */
 	uint8_t flags;   /* enum tcp_flag */
+	uint8_t ecn;     /* two bits of the IP header */
 	struct tcp_options options;
 	const uint8_t *bytes; /* payload */
 	uint32_t size;        /* of the payload */

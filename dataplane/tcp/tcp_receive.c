@@ -195,6 +195,9 @@ void tcp_receive_input(struct tcb *tcb, const struct tcp_packet *packet, int64_t
 		return; /* nothing follows a FIN */
 	if (packet->size > 0) {
 		counters_add(tcb->stack->counters, COUNTER_TCP_BYTES_IN, packet->size);
+		if (packet->ecn == TCP_ECN_CE)
+			tcp_tcb_count(tcb, COUNTER_TCP_ECN_MARKED);
+		tcb->ack_now |= tcp_ecn_data_in(&tcb->ecn, packet->flags, packet->ecn);
 		if (packet->size > tcb->rcv_mss)
 			tcb->rcv_mss =
 				(uint16_t)MIN(packet->size, (uint32_t)tcb->stack->config.mss);

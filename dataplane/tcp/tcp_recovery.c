@@ -87,13 +87,22 @@ static uint32_t count_duplicates(struct tcb *tcb, const struct tcp_recovery_ack 
 	return acked;
 }
 
+/** Once for a window, be it for a loss or for a mark of the network. */
+static void reduce_window(struct tcb *tcb, uint64_t flight, enum tcp_cc_signal signal,
+			  int64_t now_ns)
+{
+	if (!tcp_ecn_is_reduced(&tcb->ecn, tcb->snd_una))
+		tcp_cc_on_loss(&tcb->cc, flight, signal, now_ns);
+	tcp_ecn_reduced(&tcb->ecn, tcb->snd_max);
+}
+
 /** @param delivered  bytes that the acknowledgement told to have arrived, when one began it */
 static void begin(struct tcb *tcb, uint32_t flight, uint32_t delivered, int64_t now_ns)
 {
 	uint64_t left = tcb->sent.size - tcb->sent.sacked;
 
 	tcp_tcb_count(tcb, COUNTER_TCP_FAST_RETRANSMITS);
-	tcp_cc_on_loss(&tcb->cc, flight, TCP_CC_LOSS, now_ns);
+	reduce_window(tcb, flight, TCP_CC_LOSS, now_ns);
 	tcp_undo_begin(&tcb->undo, tcb->snd_una);
 	tcp_prr_begin(&tcb->prr, left + delivered);
 	tcb->tlp.is_out = false;
@@ -161,7 +170,7 @@ static void judge_probe(struct tcb *tcb, const struct tcp_recovery_ack *ack, int
 	if (tcp_tlp_on_ack(&tcb->tlp, &seen) != TCP_TLP_REPAIRED)
 		return;
 	tcp_tcb_count(tcb, COUNTER_TCP_TLP_REPAIRS);
-	tcp_cc_on_loss(&tcb->cc, ack->cc.flight, TCP_CC_LOSS, now_ns);
+	reduce_window(tcb, ack->cc.flight, TCP_CC_LOSS, now_ns);
 }
 
 void tcp_recovery_on_ack(struct tcb *tcb, const struct tcp_recovery_ack *ack, int64_t now_ns)
@@ -194,6 +203,12 @@ void tcp_recovery_on_ack(struct tcb *tcb, const struct tcp_recovery_ack *ack, in
 	tcp_tcb_dirty(tcb);
 }
 
+void tcp_recovery_on_mark(struct tcb *tcb, int64_t now_ns)
+{
+	tcp_tcb_count(tcb, COUNTER_TCP_ECN_REDUCTIONS);
+	reduce_window(tcb, tcb->snd_nxt - tcb->snd_una, TCP_CC_ECN, now_ns);
+}
+
 void tcp_recovery_on_timeout(struct tcb *tcb, int64_t now_ns)
 {
 	struct tcp_rack_look look = look_of(tcb, now_ns);
@@ -201,6 +216,7 @@ void tcp_recovery_on_timeout(struct tcb *tcb, int64_t now_ns)
 	CHECK(tcb->sent.size > 0);
 	tcp_tcb_count(tcb, COUNTER_TCP_RTO);
 	tcp_cc_on_timeout(&tcb->cc, tcb->snd_nxt - tcb->snd_una, tcb->retries == 0, now_ns);
+	tcp_ecn_reduced(&tcb->ecn, tcb->snd_max);
 	if (tcb->retries == 0)
 		tcp_undo_begin(&tcb->undo, tcb->snd_una);
 	if (tcp_sent_has_oldest(&tcb->sent)) {

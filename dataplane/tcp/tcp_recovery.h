@@ -26,6 +26,9 @@ struct tcp_recovery_ack {
 /** After snd_una moved and the reports were noted. */
 void tcp_recovery_on_ack(struct tcb *tcb, const struct tcp_recovery_ack *ack, int64_t now_ns);
 
+/** The peer reports that the network marked something (RFC 3168 section 6.1.2). */
+void tcp_recovery_on_mark(struct tcb *tcb, int64_t now_ns);
+
 /** The retransmission timer ran out with something out; `tcb->retries` times before in a row. */
 void tcp_recovery_on_timeout(struct tcb *tcb, int64_t now_ns);
 

@@ -42,7 +42,8 @@ static bool is_valid(const struct tcp_config *config)
 	return config->connections_max > 0 && config->connections_max < UINT32_MAX / 8 &&
 	       config->mss >= TCP_PEER_MSS_MIN && config->window_max > 0 &&
 	       config->window_max <= 1U << 30 && config->syn_backlog_max > 0 &&
-	       config->rto_min_ms > 0;
+	       config->rto_min_ms > 0 && config->congestion < TCP_CC_ALGORITHM_COUNT &&
+	       config->ecn < TCP_ECN_POLICY_COUNT;
 }
 
 /* The table is at most half full of connections and as many TIME-WAIT notes. */

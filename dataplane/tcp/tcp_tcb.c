@@ -54,6 +54,8 @@ struct tcb *tcp_tcb_new(struct tcp_stack *stack, const struct tcp_tuple *tuple)
 	tcp_ranges_init(&tcb->ranges);
 	tcp_sent_init(&tcb->sent);
 	tcp_rtt_init(&tcb->rtt, config->rto_min_ms * NS_PER_MS);
+	tcp_ecn_init(&tcb->ecn, config->ecn);
+	tcp_pace_init(&tcb->pace);
 	tcb->has_ts = tcb->has_sack = tcb->has_wscale = true; /* what we offer */
 	tcb->is_nodelay = true;
 	tcb->rcv_wscale = tcp_tcb_scale_for(config->window_max);
@@ -113,6 +115,8 @@ void tcp_tcb_establish(struct tcb *tcb)
 		stack->embryo_count--;
 	}
 	tcb->state = tcb->is_shut ? TCP_STATE_FIN_WAIT_1 : TCP_STATE_ESTABLISHED;
+	if (tcb->ecn.marks)
+		tcp_tcb_count(tcb, COUNTER_TCP_ECN_AGREED);
 	if (stack->config.keepalive_ms > 0)
 		tcp_timer_set(tcb, TCP_TIMER_IDLE,
 			      stack->now_ns + stack->config.keepalive_ms * NS_PER_MS);
@@ -147,7 +151,8 @@ void tcp_tcb_agree(struct tcb *tcb, const struct tcp_options *packet_options)
 		tcb->rcv_wscale = 0;
 	tcb->ts_recent = packet_options->ts_value;
 	tcb->ts_recent_ns = tcb->stack->now_ns;
-	tcp_cc_init(&tcb->cc, TCP_CC_NEWRENO, mss);
+	tcp_cc_init(&tcb->cc, tcb->stack->config.congestion, mss);
+	tcb->cc.is_paced = tcb->stack->config.has_pacing;
 }
 
 void tcp_tcb_dirty(struct tcb *tcb)

@@ -20,8 +20,10 @@
 #include "dataplane/tcp/tcp.h"
 #include "dataplane/tcp/tcp_cc.h"
 #include "dataplane/tcp/tcp_cookie.h"
+#include "dataplane/tcp/tcp_ecn.h"
 #include "dataplane/tcp/tcp_limit.h"
 #include "dataplane/tcp/tcp_options.h"
+#include "dataplane/tcp/tcp_pace.h"
 #include "dataplane/tcp/tcp_prr.h"
 #include "dataplane/tcp/tcp_rack.h"
 #include "dataplane/tcp/tcp_ranges.h"
@@ -71,6 +73,7 @@ enum tcp_recovery {
 enum tcp_timer_kind {
 	TCP_TIMER_ACK,        /* delayed acknowledgement */
 	TCP_TIMER_SEND,       /* another try after emit() had no buffer */
+	TCP_TIMER_PACE,       /* the window allows more than the pace does */
 	TCP_TIMER_REORDER,    /* what may only be late is lost then */
 	TCP_TIMER_PROBE,      /* tail loss probe; it moves the next one, so it stands before it */
 	TCP_TIMER_RETRANSMIT, /* something is out */
@@ -129,6 +132,8 @@ struct tcb {
 	int64_t sent_ns;  /* last data */
 	struct tcp_rtt rtt;
 	struct tcp_cc cc;
+	struct tcp_ecn ecn;
+	struct tcp_pace pace;
 	struct tcp_sent sent;
 	struct tcp_rack rack;
 	struct tcp_tlp tlp;

@@ -163,6 +163,7 @@ static void run_one(struct tcb *tcb, enum tcp_timer_kind kind, int64_t now_ns)
 	switch (kind) {
 	case TCP_TIMER_ACK:
 	case TCP_TIMER_SEND:
+	case TCP_TIMER_PACE:
 		on_flush(tcb, kind);
 		break;
 	case TCP_TIMER_REORDER:

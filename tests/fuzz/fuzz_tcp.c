@@ -525,6 +525,9 @@ static struct tcp_stack *open_stack(struct fuzz *fuzz)
 				     .time_wait_ms = 1000,
 				     .syn_backlog_max = 2,
 				     .keepalive_ms = 5000,
+				     .congestion = (what & 4) != 0 ? TCP_CC_NEWRENO : TCP_CC_CUBIC,
+				     .ecn = TCP_ECN_REQUEST,
+				     .has_pacing = true,
 				     .user_timeout_ms = (what & 1) != 0 ? 20000 : 0,
 				     .secret = { 1, 2 } };
 	struct tcp_stack *stack;

@@ -60,6 +60,8 @@ enum rig_do {
 	ECHO, /* size: the next IN echoes our timestamp of so many milliseconds ago */
 	FLIGHT, /* size: bytes thought to be in the network */
 	CWND,   /* size: bytes of congestion window */
+	ECN,    /* size: these two bits of the IP header went with the last OUT */
+	MARK,   /* size: these come with the next IN */
 };
 
 struct rig_step {
@@ -90,14 +92,15 @@ struct rig {
 	bool echoes;    /* the peer sends our last timestamp back */
 	uint8_t wscale; /* the peer's */
 	uint32_t ts_echo;
+	uint8_t mark; /* of the network, on the next segment in */
 	uint16_t port;
 };
 
 static inline bool rig_emit(void *ctx, const struct tcp_segment_out *segment)
 {
 	struct rig *rig = ctx;
-	struct tcp_segment_in in = { RIG_SELF, RIG_PEER, segment->header, segment->header_size,
-				     NULL,     0 };
+	struct tcp_segment_in in = { RIG_SELF, RIG_PEER,    segment->header, segment->header_size,
+				     NULL,     segment->ecn };
 	struct tcp_packet *packet = &rig->out[rig->out_count];
 
 	if (rig->no_buffer > 0) {
@@ -184,6 +187,7 @@ static inline struct tcp_config rig_config(void)
 				    .rto_min_ms = 200,
 				    .time_wait_ms = 10000,
 				    .syn_backlog_max = 2,
+				    .congestion = TCP_CC_NEWRENO, /* half is easy to follow */
 				    .secret = { 1, 2 } };
 }
 
@@ -243,6 +247,8 @@ static inline void rig_in(struct rig *rig, const struct rig_step *step)
 	for (uint32_t i = 0; i < step->size; i++)
 		bytes[out.header_size + i] = (uint8_t)(step->seq - 1 + i);
 	in.size = out.header_size + step->size;
+	in.ecn = rig->mark;
+	rig->mark = 0;
 	tcp_input(rig->stack, &in, rig->now_ns);
 }
 

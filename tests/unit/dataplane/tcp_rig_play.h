@@ -21,6 +21,9 @@ static inline void rig_expect(struct rig *rig, const struct rig_step *step, uint
 	case WINDOW:
 		is = (uint64_t)last->window << rig->tcb->rcv_wscale;
 		break;
+	case ECN:
+		is = last->ecn;
+		break;
 	case QUIET:
 		is = rig->out_count - rig->out_next;
 		wanted = 0;
@@ -96,6 +99,9 @@ static inline void rig_step(struct rig *rig, const struct rig_step *step, uint32
 		break;
 	case TS:
 		rig->ts = step->size;
+		break;
+	case MARK:
+		rig->mark = (uint8_t)step->size;
 		break;
 	case SACK:
 		assert_true(rig->sack_count < TCP_OPTIONS_SACK_MAX);

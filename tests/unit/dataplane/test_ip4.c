@@ -51,6 +51,20 @@ static void test_ip4_writes_what_it_parses(void **state)
 	assert_ptr_equal(packet.bytes, bytes + 20);
 }
 
+static void test_ip4_ecn_of_a_written_header(void **state)
+{
+	struct ip4_packet packet;
+
+	(void)state;
+	for (uint8_t ecn = 0; ecn < 4; ecn++) {
+		make();
+		ip4_set_ecn(bytes, 3);
+		ip4_set_ecn(bytes, ecn);
+		assert_int_equal(ip4_parse(bytes, sizeof(bytes), false, &packet), IP4_OK);
+		assert_int_equal(packet.ecn, ecn);
+	}
+}
+
 static void test_ip4_skips_options(void **state)
 {
 	struct ip4_packet packet;
@@ -135,6 +149,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_ip4_writes_what_it_parses),
+		cmocka_unit_test(test_ip4_ecn_of_a_written_header),
 		cmocka_unit_test(test_ip4_skips_options),
 		cmocka_unit_test(test_ip4_refuses_malformed),
 		cmocka_unit_test(test_ip4_refuses_fragments_and_sources),

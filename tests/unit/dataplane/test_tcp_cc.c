@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Claim: windows grow and shrink as RFC 5681 and 6928 say; a window that was not used proves nothing;
- * a reduction for a loss that was none is taken back. Shown by values.
+ * a reduction for a loss that was none is taken back; CUBIC's first slow start ends when round trips
+ * grow, before any loss. Shown by values, and by a model of a path with a queue.
  */
 #include "dataplane/tcp/tcp_cc.h"
 
@@ -45,6 +46,99 @@ static void test_tcp_cc_rfc5681(void **state)
 	ack(&cc, 2000, 2000);
 	assert_int_equal(cc.window, 3500); /* slow start ends at the threshold */
 	assert_int_equal(cc.newreno.credit, 500);
+}
+
+static void test_tcp_cc_cubic_leaves_seven_tenths(void **state)
+{
+	struct tcp_cc cc;
+
+	(void)state;
+	tcp_cc_init(&cc, TCP_CC_CUBIC, 1000);
+	ack(&cc, 2000, 10000);
+	assert_int_equal(cc.window, 12000);
+	tcp_cc_on_loss(&cc, 12000, TCP_CC_LOSS, 1);
+	assert_int_equal(cc.window, 8400);
+	assert_int_equal(cc.threshold, 8400);
+	assert_int_equal(cc.cubic.peak, 12000);
+	tcp_cc_on_timeout(&cc, 8400, true, 1);
+	assert_int_equal(cc.window, 1000);
+	assert_int_equal(cc.threshold, 5880);
+	assert_int_equal(cc.cubic.peak, 0); /* RFC 9438 section 4.8 */
+}
+
+/** RFC 9406 section 4.3: eight segments at one acknowledgement, unless sending is paced. */
+static void test_tcp_cc_growth_at_one_acknowledgement(void **state)
+{
+	struct tcp_cc cc;
+
+	(void)state;
+	tcp_cc_init(&cc, TCP_CC_CUBIC, 1000);
+	ack(&cc, 10000, 10000);
+	assert_int_equal(cc.window, 18000);
+	tcp_cc_init(&cc, TCP_CC_CUBIC, 1000);
+	cc.is_paced = true;
+	ack(&cc, 10000, 10000);
+	assert_int_equal(cc.window, 20000);
+}
+
+/** A bottleneck of 100 segments a round trip of 20 ms, with a long queue: what is out beyond that
+    waits in it. @return the window when slow start ended; 0: it did not in time */
+static uint64_t run_first_slow_start(enum tcp_cc_algorithm algorithm)
+{
+	struct tcp_cc cc;
+	int64_t now_ns = NS_PER_S;
+	uint32_t sent = 0;
+
+	tcp_cc_init(&cc, algorithm, 1000);
+	una = 0;
+	for (uint32_t i = 0; i < 20000; i++) {
+		uint64_t flight = cc.window / 1000 * 1000;
+		uint64_t queue = flight > 100000 ? flight - 100000 : 0;
+		struct tcp_cc_ack news = { .acked = 1000, .flight = flight, .now_ns = now_ns };
+
+		if (cc.window >= cc.threshold)
+			return cc.window;
+		if (cc.window > 5000000)
+			return 0;
+		sent = una + (uint32_t)flight;
+		una += 1000;
+		news.una = una;
+		news.nxt = sent;
+		news.rtt_ns = news.srtt_ns = 20 * NS_PER_MS + (int64_t)queue * 200;
+		now_ns += 200000;
+		tcp_cc_on_ack(&cc, &news);
+	}
+	return 0;
+}
+
+static void test_tcp_cc_first_slow_start_ends_by_delay(void **state)
+{
+	uint64_t window = run_first_slow_start(TCP_CC_CUBIC);
+
+	(void)state;
+	/* Beyond the 100 segments of the path and 4 ms of queue, far from ten times that. */
+	assert_in_range(window, 120000, 700000);
+	assert_int_equal(run_first_slow_start(TCP_CC_NEWRENO), 0); /* as RFC 5681 has it */
+}
+
+static void test_tcp_cc_marks_do_not_grow_it(void **state)
+{
+	struct tcp_cc cc;
+	struct tcp_cc_ack news = { .acked = 2000, .flight = 10000, .is_marked = true };
+
+	(void)state;
+	for (int algorithm = 0; algorithm < TCP_CC_ALGORITHM_COUNT; algorithm++) {
+		tcp_cc_init(&cc, (enum tcp_cc_algorithm)algorithm, 1000);
+		tcp_cc_on_ack(&cc, &news);
+		assert_int_equal(cc.window, 10000);
+		tcp_cc_on_loss(&cc, 10000, TCP_CC_ECN, 1);
+		assert_int_equal(cc.window, algorithm == TCP_CC_CUBIC ? 7000 : 5000);
+		for (int i = 0; i < 20; i++)
+			tcp_cc_on_ack(&cc, &news);
+		assert_int_equal(cc.window, cc.threshold);
+		tcp_cc_undo(&cc); /* a mark is no mistake */
+		assert_int_equal(cc.window, cc.threshold);
+	}
 }
 
 static void test_tcp_cc_idle_goes_back_by_slow_start(void **state)
@@ -119,12 +213,21 @@ static void test_tcp_cc_undo(void **state)
 	cc.window = 3000;
 	tcp_cc_undo(&cc); /* once */
 	assert_int_equal(cc.window, 3000);
+	tcp_cc_init(&cc, TCP_CC_CUBIC, 1000);
+	tcp_cc_on_loss(&cc, 10000, TCP_CC_LOSS, 1);
+	tcp_cc_undo(&cc);
+	assert_int_equal(cc.window, 10000);
+	assert_int_equal(cc.cubic.peak, 0);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tcp_cc_rfc5681),
+		cmocka_unit_test(test_tcp_cc_cubic_leaves_seven_tenths),
+		cmocka_unit_test(test_tcp_cc_growth_at_one_acknowledgement),
+		cmocka_unit_test(test_tcp_cc_first_slow_start_ends_by_delay),
+		cmocka_unit_test(test_tcp_cc_marks_do_not_grow_it),
 		cmocka_unit_test(test_tcp_cc_idle_goes_back_by_slow_start),
 		cmocka_unit_test(test_tcp_cc_a_burst_counts_as_a_whole),
 		cmocka_unit_test(test_tcp_cc_unused_window_stays),

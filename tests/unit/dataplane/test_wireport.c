@@ -14,6 +14,7 @@
 
 #include "dataplane/core/wireport_impl.h"
 #include "dataplane/net/checksum.h"
+#include "dataplane/tcp/tcp_ecn.h"
 
 #include "cm.h"
 
@@ -97,6 +98,8 @@ static struct {
 	bool is_connected, is_closed, is_eof, mutes_arp;
 	enum tcp_close_reason reason;
 	uint32_t arp_asked, arp_answered, arp_announced, echoes;
+	uint32_t ecn_capable; /* packets of the box that the network may mark */
+	uint8_t mark;         /* what the network makes of those of the client */
 } w;
 
 static bool client_emit(void *ctx, const struct tcp_segment_out *out)
@@ -111,6 +114,8 @@ static bool client_emit(void *ctx, const struct tcp_segment_out *out)
 	eth_write(packet.data, w.near->mac, w.far->mac, ETH_IP4);
 	ip4_write(packet.data + 14, out->tuple.local_address, out->tuple.peer_address, IP4_TCP, 7,
 		  size);
+	if (out->ecn != 0)
+		ip4_set_ecn(packet.data + 14, w.mark != 0 ? w.mark : out->ecn);
 	tcp = packet.data + 34;
 	memcpy(tcp, out->header, out->header_size);
 	memcpy(tcp + out->header_size, w.sent + w.sent_pos + out->payload_pos, out->payload_size);
@@ -248,7 +253,9 @@ static void client_receive(struct nic_packet *packet)
 				      .destination_address = ip.destination,
 				      .bytes = ip.bytes,
 				      .size = ip.size,
-				      .buffer = packet->handle };
+				      .buffer = packet->handle,
+				      .ecn = ip.ecn };
+	w.ecn_capable += ip.ecn == TCP_ECN_ECT0;
 	tcp_input(w.client, &in, w.now_ns);
 }
 
@@ -286,7 +293,8 @@ static int world_up(void **state)
 				  .window_max = 1U << 20,
 				  .rto_min_ms = 200,
 				  .time_wait_ms = 100,
-				  .syn_backlog_max = 16 };
+				  .syn_backlog_max = 16,
+				  .ecn = TCP_ECN_REQUEST };
 	char error[256];
 
 	(void)state;
@@ -394,6 +402,20 @@ static void test_wireport_resolves_connects_and_echoes(void **state)
 	steps(200);
 	assert_true(w.is_eof);
 	assert_int_equal(sessions_open, 0);
+}
+
+/* Marks of the network reach our TCP, and our data says that it may be marked. */
+static void test_wireport_passes_ecn_through(void **state)
+{
+	(void)state;
+	w.mark = TCP_ECN_CE;
+	open_connection(9092);
+	assert_int_equal(w.ecn_capable, 0);
+	exchange_stream();
+	assert_true(w.ecn_capable > STREAM / 1460 / 2);
+	assert_int_equal(counted(0, COUNTER_TCP_ECN_AGREED), 1);
+	assert_true(counted(0, COUNTER_TCP_ECN_MARKED) > STREAM / 1460 / 2);
+	assert_true(counted(CORES, COUNTER_TCP_ECN_REDUCTIONS) > 0);
 }
 
 static void test_wireport_half_close_gets_its_answers(void **state)
@@ -672,6 +694,14 @@ static void test_wireport_refuses_bad_settings(void **state)
 	(void)snprintf(config.dpdk_gateway, CONFIG_TEXT_MAX, "10.78.0.1");
 	assert_int_equal(wireport_new(&core, w.near, &port, error, sizeof(error)), -EINVAL);
 	assert_non_null(strstr(error, "dpdk.gateway"));
+	config = w.config;
+	(void)snprintf(config.tcp_congestion, CONFIG_TEXT_MAX, "vegas");
+	assert_int_equal(wireport_new(&core, w.near, &port, error, sizeof(error)), -EINVAL);
+	assert_non_null(strstr(error, "tcp.congestion"));
+	config = w.config;
+	(void)snprintf(config.tcp_ecn, CONFIG_TEXT_MAX, "on");
+	assert_int_equal(wireport_new(&core, w.near, &port, error, sizeof(error)), -EINVAL);
+	assert_non_null(strstr(error, "tcp.ecn"));
 	assert_null(port);
 }
 
@@ -681,6 +711,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		ROW(test_wireport_resolves_connects_and_echoes),
+		ROW(test_wireport_passes_ecn_through),
 		ROW(test_wireport_half_close_gets_its_answers),
 		ROW(test_wireport_keeps_what_is_refused),
 		ROW(test_wireport_hands_over_to_owner),

@@ -18,7 +18,8 @@ static void wake(struct mesh_member *member)
 {
 	uint64_t one = 1;
 
-	if (__atomic_fetch_and(&member->is_asleep, 1, __ATOMIC_ACQ_REL) == 0)
+	/* Who takes the mark writes; one is enough. */
+	if (__atomic_exchange_n(&member->is_asleep, 0, __ATOMIC_ACQ_REL) == 0)
 		return;
 	/* EAGAIN means that the descriptor is readable already. */
 	if (write(member->wait_fd, &one, sizeof(one)) < 0)
@@ -143,8 +144,9 @@ void mesh_sleep_end(struct mesh *mesh, uint32_t member)
 	struct mesh_member *self = &mesh->members[member];
 	uint64_t count;
 
-	(void)__atomic_exchange_n(&self->is_asleep, 0, __ATOMIC_ACQ_REL);
-	/* Nothing to read is the usual case: then somebody else's descriptor ended the sleep. */
-	if (read(self->wait_fd, &count, sizeof(count)) < 0)
-		return;
+	/* Who found the member asleep took that mark, and writes: in the usual case nobody did, because
+	   another descriptor ended the sleep, and no system call is needed. */
+	self->is_signalled |= __atomic_exchange_n(&self->is_asleep, 0, __ATOMIC_ACQ_REL) == 0;
+	if (self->is_signalled && read(self->wait_fd, &count, sizeof(count)) > 0)
+		self->is_signalled = false;
 }

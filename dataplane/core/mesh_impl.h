@@ -24,6 +24,7 @@ struct mesh_member {
 	CACHELINE uint32_t is_asleep; /* atomic */
 	void *context;
 	int wait_fd;
+	bool is_signalled;      /* own thread only: somebody wrote to wait_fd, or is about to */
 	uint32_t waiting_count; /* items in the waiting lists of this sender */
 };
 

@@ -26,6 +26,7 @@
 
 /* ---- readers ---- */
 
+PRINTF_LIKE(3, 0)
 static void make_path(const struct machine *machine, char *ret_path, const char *fmt, va_list ap)
 {
 	int n = snprintf(ret_path, PATH_SIZE, "%s", machine->root);

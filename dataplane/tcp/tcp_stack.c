@@ -60,7 +60,8 @@ uint64_t tcp_stack_size(const struct tcp_config *config)
 {
 	return sizeof(struct tcp_stack) +
 	       config->connections_max *
-		       (uint64_t)(sizeof(struct tcb) + sizeof(struct tcp_timewait)) +
+		       (uint64_t)(sizeof(struct tcb) + sizeof(struct tcp_timewait) +
+				  sizeof(uint64_t)) + /* the last: cookies that were taken */
 	       MAX(config->held_pieces_max, 1U) * (uint64_t)sizeof(struct tcp_piece) +
 	       sent_ranges_of(config) * (uint64_t)sizeof(struct tcp_sent_range) +
 	       slots_of(config) * (uint64_t)sizeof(struct tcp_table_slot);

@@ -122,6 +122,7 @@ static void count_cores(struct rates *rates, const struct rates_input *input, st
 		struct core_time now = {
 			counters_get(counters, COUNTER_CORE_BUSY_NS),
 			counters_get(counters, COUNTER_CORE_IDLE_NS) +
+				counters_get(counters, COUNTER_CORE_YIELD_NS) +
 				counters_get(counters, COUNTER_CORE_SLEEP_NS),
 		};
 		struct core_time *before = &rates->cores[i];

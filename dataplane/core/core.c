@@ -20,6 +20,7 @@
 #define COMMANDS_PER_TURN_MAX 64
 #define TIMERS_PER_TURN_MAX   256
 #define STALL_NS              NS_PER_MS
+#define CALIBRATE_NS          NS_PER_MS /* known work is added this often */
 #define SLEEP_NS_MAX          NS_PER_S
 /* A port without a descriptor has to be looked at; shorter sleeps cost more than they save. */
 #define SLEEP_NS_BLIND (100 * NS_PER_US)
@@ -97,6 +98,8 @@ static int64_t sleep_time(const struct core *core, bool is_blind)
 
 	if (core->wireport != NULL)
 		next_ns = MIN(next_ns, wireport_next_ns(core->wireport));
+	if (core->calibrate_ns > 0)
+		next_ns = MIN(next_ns, core->calibrate_at_ns);
 	if (next_ns <= core->now_ns)
 		return 0;
 	sleep_ns = MIN(next_ns - core->now_ns, SLEEP_NS_MAX);
@@ -121,10 +124,24 @@ static void sleep_on_descriptors(struct core *core)
 	if (!mesh_sleep_begin(core->mesh, core->index))
 		return;
 	begin_ns = clock_now_ns();
+	counters_add(core->counters, COUNTER_CORE_IDLE_NS, (uint64_t)(begin_ns - core->now_ns));
 	(void)uring_wait(core->uring, sleep_ns);
 	mesh_sleep_end(core->mesh, core->index);
 	core->now_ns = clock_now_ns();
+	core->turn_cycles = clock_cycles();
 	counters_add(core->counters, COUNTER_CORE_SLEEP_NS, (uint64_t)(core->now_ns - begin_ns));
+}
+
+/* What another thread did with the CPU meanwhile is no work of ours, nor a stall. */
+static void yield(struct core *core)
+{
+	int64_t now_ns;
+
+	(void)sched_yield();
+	now_ns = clock_now_ns();
+	counters_add(core->counters, COUNTER_CORE_YIELD_NS, (uint64_t)(now_ns - core->now_ns));
+	core->now_ns = now_ns;
+	core->turn_cycles = clock_cycles();
 }
 
 /*
@@ -139,20 +156,27 @@ static void idle(struct core *core)
 	if (core->idle_since_ns == 0)
 		core->idle_since_ns = core->now_ns;
 	if (is_disk_busy)
-		(void)sched_yield();
-	if (core->is_idle_busy ||
-	    core->now_ns - core->idle_since_ns < core->config->idle_spin_us * NS_PER_US)
+		yield(core);
+	if (core->now_ns - core->idle_since_ns < core->spin_ns)
 		return;
 	sleep_on_descriptors(core);
 }
 
-/* Time since the last turn began belongs to that turn: busy or idle, and a stall when long. */
+/*
+ * Time since the last turn began belongs to that turn: busy or idle, and a stall when long. With what
+ * yield() and sleep_on_descriptors() count, every nanosecond of the loop is counted once.
+ */
 static void track(struct core *core, uint32_t work)
 {
 	int64_t now_ns = clock_now_ns();
 	uint64_t spent_ns = (uint64_t)(now_ns - core->now_ns);
+	uint64_t now_cycles = clock_cycles();
 
 	counters_inc(core->counters, COUNTER_CORE_CYCLES);
+	if (work > 0)
+		counters_add(core->counters, COUNTER_CORE_BUSY_CYCLES,
+			     now_cycles - core->turn_cycles);
+	core->turn_cycles = now_cycles;
 	counters_add(core->counters, work > 0 ? COUNTER_CORE_BUSY_NS : COUNTER_CORE_IDLE_NS,
 		     spent_ns);
 	if (spent_ns > (uint64_t)STALL_NS)
@@ -160,10 +184,52 @@ static void track(struct core *core, uint32_t work)
 	core->now_ns = now_ns;
 }
 
+/* Own TCP, and what its sessions do meanwhile, in cycles: the cost of a packet. */
+static uint32_t poll_wireport(struct core *core)
+{
+	uint64_t begin_cycles = clock_cycles();
+	uint32_t work = wireport_poll(core->wireport, core->now_ns);
+
+	if (work > 0)
+		counters_add(core->counters, COUNTER_WIREPORT_BUSY_CYCLES,
+			     clock_cycles() - begin_cycles);
+	return work;
+}
+
+/* Known work, so that what the loop counts as busy can be held against it. */
+static uint32_t calibrate(struct core *core)
+{
+	int64_t begin_ns = clock_now_ns(), now_ns = begin_ns;
+
+	if (begin_ns < core->calibrate_at_ns)
+		return 0;
+	while (now_ns - begin_ns < core->calibrate_ns)
+		now_ns = clock_now_ns();
+	counters_add(core->counters, COUNTER_CORE_CALIBRATE_NS, (uint64_t)(now_ns - begin_ns));
+	/* What a sleep was late is caught up, but not what a suspended machine missed. */
+	core->calibrate_at_ns =
+		MAX(core->calibrate_at_ns + CALIBRATE_NS, now_ns - 100 * CALIBRATE_NS);
+	return 1;
+}
+
+static void begin(struct core *core)
+{
+	const struct config *config = core->config;
+
+	core->spin_ns = config->idle_spin_us * NS_PER_US;
+	if (strcmp(config->idle_mode, "busy") == 0)
+		core->spin_ns = INT64_MAX;
+	else if (strcmp(config->idle_mode, "intr") == 0)
+		core->spin_ns = 0;
+	core->calibrate_ns = config->calibrate_percent * CALIBRATE_NS / 100;
+	core->begin_ns = core->now_ns = clock_now_ns();
+	core->calibrate_at_ns = core->now_ns;
+	core->turn_cycles = clock_cycles();
+}
+
 void core_run(struct core *core)
 {
-	core->is_idle_busy = strcmp(core->config->idle_mode, "busy") == 0;
-	core->now_ns = clock_now_ns();
+	begin(core);
 	while (!core->stop) { /* one turn; every call is bounded and returns the work it did */
 		uint32_t work = 0;
 
@@ -171,7 +237,7 @@ void core_run(struct core *core)
 		work += mesh_poll(core->mesh, core->index, MESH_PER_TURN_MAX);
 		work += channel_poll(core, COMMANDS_PER_TURN_MAX);
 		if (core->wireport != NULL && core->is_serving)
-			work += wireport_poll(core->wireport, core->now_ns);
+			work += poll_wireport(core);
 		if (core->sock != NULL && core->is_serving)
 			work += sock_poll(core->sock, core->now_ns);
 		work += timers_run(&core->timers, core->now_ns, TIMERS_PER_TURN_MAX);
@@ -183,6 +249,8 @@ void core_run(struct core *core)
 			continue_detaching(core);
 		if (core->is_stopping)
 			continue_stopping(core);
+		if (unlikely(core->calibrate_ns > 0))
+			work += calibrate(core);
 		track(core, work);
 		if (work == 0)
 			idle(core);

@@ -70,7 +70,11 @@ struct core {
 	struct core_wake mesh_wake; /* what ends an idle core's sleep */
 	struct core_wake port_wake;
 	int64_t idle_since_ns;       /* first turn without work; 0: the last one had some */
-	bool is_idle_busy;           /* idle.mode=busy: never sleep */
+	int64_t begin_ns;            /* of the loop */
+	int64_t spin_ns;             /* without work, before it sleeps; INT64_MAX: never */
+	int64_t calibrate_ns;        /* known work of each millisecond; 0: none */
+	int64_t calibrate_at_ns;     /* when it is due */
+	uint64_t turn_cycles;        /* clock_cycles() at the end of the last turn */
 	bool is_serving;             /* the first table came: transports may run */
 	bool is_stopping;            /* transports are being closed */
 	struct core_item *stop_item; /* waits for the last connection; NULL: none */

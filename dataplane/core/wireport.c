@@ -17,6 +17,7 @@
 #include "dataplane/core/hot.h"
 
 #define TCP_HEADER_SIZE 20
+#define PREFETCH_AHEAD  4 /* frames of a burst */
 
 static void count(struct wireport *port, enum counter which)
 {
@@ -199,13 +200,24 @@ static void receive(struct wireport *port, const struct nic_packet *packet, bool
 		count(port, COUNTER_WIREPORT_DROP_TYPE);
 }
 
+/* Another core, or the port, wrote them: the first look at each would wait for its cache. */
+static void prefetch_headers(const struct nic_packet *packet)
+{
+	__builtin_prefetch(packet->data);
+	__builtin_prefetch(packet->data + CACHELINE_SIZE);
+}
+
 static uint32_t receive_burst(struct wireport *port)
 {
 	struct nic_packet packets[WIREPORT_BURST];
 	uint16_t n = nic_rx_burst(port->nic, port->queue, packets, WIREPORT_BURST);
 	uint64_t size = 0;
 
+	for (uint16_t i = 0; i < MIN(n, (uint16_t)PREFETCH_AHEAD); i++)
+		prefetch_headers(&packets[i]);
 	for (uint16_t i = 0; i < n; i++) {
+		if (i + PREFETCH_AHEAD < n)
+			prefetch_headers(&packets[i + PREFETCH_AHEAD]);
 		size += packets[i].size;
 		receive(port, &packets[i], false);
 		nic_packet_free(port->nic, port->queue, packets[i].handle);
@@ -222,6 +234,8 @@ uint32_t wireport_poll(struct wireport *port, int64_t now_ns)
 	uint32_t work;
 
 	port->now_ns = now_ns;
+	port->turn++;
+	port->turn_size = 0;
 	/* Neighbours that knew the address at another station learn of the new one. */
 	if (arp_self_is_due(&port->self, now_ns))
 		wireport_send_arp(port, true, port->address, eth_broadcast);
@@ -248,7 +262,7 @@ int64_t wireport_next_ns(const struct wireport *port)
 {
 	int64_t next_ns = tcp_next_timer_ns(port->tcp);
 
-	if (!list_is_empty(&port->work) || port->is_burst_open)
+	if (!list_is_empty(&port->work) || port->is_burst_open || port->send_count > 0)
 		return 0;
 	if (port->self.left > 0)
 		next_ns = MIN(next_ns, port->self.due_ns);

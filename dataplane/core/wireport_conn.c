@@ -90,12 +90,34 @@ static void on_connect(void *owner, struct tcb *tcb)
 	WRONG("no active opens here");
 }
 
+/* @return how many of `size` bytes this turn still has time for */
+static size_t turn_room(struct wireport_conn *conn, size_t size)
+{
+	struct wireport *port = conn->port;
+
+	if (conn->turn != port->turn) {
+		conn->turn = port->turn;
+		conn->turn_size = 0;
+	}
+	size = MIN(size, (size_t)(WIREPORT_TURN_CONN_SIZE - conn->turn_size));
+	return MIN(size, (size_t)(WIREPORT_TURN_SIZE - port->turn_size));
+}
+
 static size_t on_data(void *owner, struct tcb *tcb, const uint8_t *bytes, size_t size)
 {
 	struct wireport_conn *conn = owner;
-	size_t taken = session_input(conn->link.session, bytes, size, conn->port->now_ns);
+	size_t room = turn_room(conn, size), taken = 0;
 
-	CHECK(taken <= size);
+	if (room > 0)
+		taken = session_input(conn->link.session, bytes, room, conn->port->now_ns);
+	CHECK(taken <= room);
+	conn->turn_size += (uint32_t)taken;
+	conn->port->turn_size += (uint32_t)taken;
+	if (taken == room && room < size) {
+		/* The session would take more: the next turn offers it. */
+		counters_inc(conn->port->counters, COUNTER_WIREPORT_TURN_FULL);
+		link_resume(&conn->link);
+	}
 	tcp_set_credit(tcb, session_credit(conn->link.session));
 	return taken;
 }
@@ -185,7 +207,7 @@ static void serve(struct wireport_conn *conn)
 uint32_t wireport_conn_work(struct wireport *port)
 {
 	/* Each once: what is wanted meanwhile waits for the next turn. */
-	struct list turn;
+	struct list turn, later;
 	struct list *node;
 	uint32_t count = 0;
 
@@ -194,9 +216,22 @@ uint32_t wireport_conn_work(struct wireport *port)
 	turn = port->work;
 	turn.next->prev = turn.prev->next = &turn;
 	list_init(&port->work);
+	list_init(&later);
 	while ((node = list_pop_front(&turn)) != NULL) {
-		serve(LIST_ENTRY(node, struct wireport_conn, work));
+		struct wireport_conn *conn = LIST_ENTRY(node, struct wireport_conn, work);
+
+		if (conn->wants_resume && !conn->wants_abort &&
+		    port->turn_size >= WIREPORT_TURN_SIZE) {
+			list_push_back(&later, node);
+			continue;
+		}
+		serve(conn);
 		count++;
+	}
+	/* Who found the turn full comes before who had a share of it. */
+	while ((node = later.prev) != &later) {
+		list_remove(node);
+		list_push_front(&port->work, node);
 	}
 	return count;
 }

@@ -21,11 +21,20 @@
 #include "dataplane/tcp/tcp.h"
 
 #define WIREPORT_BURST         32  /* frames received in one turn */
-#define WIREPORT_SEND_MAX      64  /* frames gathered before they go to the port */
+#define WIREPORT_SEND_BURST    64  /* frames gathered before they go to the port */
+#define WIREPORT_SEND_MAX      256 /* frames that wait while the port takes none */
 #define WIREPORT_UNRESOLVED    32  /* packets that wait for ARP */
 #define WIREPORT_HANDED_MAX    512 /* packets under way to other cores */
 #define WIREPORT_HELD_MAX      1024
 #define WIREPORT_UNRESOLVED_NS (3 * NS_PER_S)
+
+/*
+ * What one turn does at most, so that a turn stays far below a millisecond and a connection that has
+ * much to give leaves room for the others. Payload beyond it is kept by TCP and offered again in the
+ * next turn. In the other direction TCP sends a number of segments of each connection in turn.
+ */
+#define WIREPORT_TURN_CONN_SIZE (256U * 1024)  /* payload of one connection handed to its session */
+#define WIREPORT_TURN_SIZE      (1024U * 1024) /* of all connections */
 
 /** One connection. */
 struct wireport_conn {
@@ -33,6 +42,8 @@ struct wireport_conn {
 	struct wireport *port;
 	struct tcb *tcb;    /* NULL: free */
 	uint64_t told;      /* bytes of link.out that TCP knows of */
+	uint64_t turn;      /* in which it was given payload last */
+	uint32_t turn_size; /* and how much */
 	struct list work;   /* on port->work while something below is wanted */
 	struct list listed; /* on port->open, or on port->idle when free */
 	bool wants_resume, wants_close, wants_abort;
@@ -64,6 +75,8 @@ struct wireport {
 	uint16_t port_base;              /* core N has port_base + N */
 	uint32_t address, mask, gateway; /* gateway 0: none */
 	uint16_t ip_id;
+	uint64_t turn;      /* counts wireport_poll() */
+	uint32_t turn_size; /* payload handed to sessions in this turn */
 	bool is_burst_open; /* handed packets were put in since the last poll */
 	bool is_stopping;
 	struct icmp_limit icmp_limit;

@@ -9,34 +9,41 @@
 #define TCP_CHECKSUM_AT 16
 #define IOVECS          8
 
+/* What the port has no room for now waits here for the next turn: dropping it would only make TCP send
+   it again. */
 void wireport_send_flush(struct wireport *port)
 {
 	uint64_t size = 0;
-	uint16_t sent;
+	uint16_t sent, left;
 
 	if (port->send_count == 0)
 		return;
-	for (uint16_t i = 0; i < port->send_count; i++)
+	sent = nic_tx_offer(port->nic, port->queue, port->send, port->send_count);
+	for (uint16_t i = 0; i < sent; i++)
 		size += port->send[i].size;
-	sent = nic_tx_burst(port->nic, port->queue, port->send, port->send_count);
 	counters_add(port->counters, COUNTER_WIREPORT_TX_PACKETS, sent);
 	counters_add(port->counters, COUNTER_WIREPORT_TX_BYTES, size);
-	if (sent < port->send_count)
-		counters_add(port->counters, COUNTER_WIREPORT_TX_FULL,
-			     (uint64_t)port->send_count - sent);
-	port->send_count = 0;
+	left = (uint16_t)(port->send_count - sent);
+	if (left > 0) {
+		counters_add(port->counters, COUNTER_WIREPORT_TX_FULL, left);
+		memmove(port->send, port->send + sent, left * sizeof(port->send[0]));
+	}
+	port->send_count = left;
 }
 
 static void gather(struct wireport *port, const struct nic_packet *packet)
 {
+	CHECK(port->send_count < WIREPORT_SEND_MAX); /* take_buffer() saw to it */
 	port->send[port->send_count++] = *packet;
-	if (port->send_count == WIREPORT_SEND_MAX)
+	if (port->send_count % WIREPORT_SEND_BURST == 0)
 		wireport_send_flush(port);
 }
 
+/* A buffer for a frame that gather() has room for. */
 static bool take_buffer(struct wireport *port, struct nic_packet *ret_packet)
 {
-	if (likely(nic_tx_alloc(port->nic, port->queue, ret_packet)))
+	if (port->send_count + 2U <= WIREPORT_SEND_MAX &&
+	    likely(nic_tx_alloc(port->nic, port->queue, ret_packet)))
 		return true;
 	counters_inc(port->counters, COUNTER_WIREPORT_TX_NO_BUFFER);
 	return false;
@@ -124,7 +131,9 @@ static void send_ip(struct wireport *port, uint32_t destination, struct nic_pack
 
 void wireport_send_unresolved(struct wireport *port)
 {
-	for (uint32_t i = 0; port->unresolved_count > 0 && i < WIREPORT_UNRESOLVED; i++) {
+	for (uint32_t i = 0; port->unresolved_count > 0 && i < WIREPORT_UNRESOLVED &&
+			     port->send_count + 2U <= WIREPORT_SEND_MAX;
+	     i++) {
 		struct wireport_unresolved *at = &port->unresolved[i];
 		enum arp_answer answer;
 		uint8_t mac[6];
@@ -162,10 +171,26 @@ static void copy_payload(const struct outq *queue, uint64_t pos, uint8_t *to, ui
 	}
 }
 
+/* The port's work where it can do it, else ours. */
+static void put_checksum(const struct wireport *port, const struct tcp_tuple *tuple, uint8_t *tcp,
+			 uint16_t size, struct nic_packet *packet)
+{
+	uint64_t pseudo = checksum_pseudo(tuple->local_address, tuple->peer_address, IP4_TCP, size);
+	uint16_t sum;
+
+	if ((port->nic->offloads & NIC_TX_CHECKSUM) != 0) {
+		sum = (uint16_t)~checksum_fold(pseudo);
+		packet->wants_checksum = true;
+	} else {
+		sum = checksum_fold(checksum_add(pseudo, tcp, size));
+	}
+	memcpy(tcp + TCP_CHECKSUM_AT, &sum, sizeof(sum));
+}
+
 bool wireport_send_segment(void *ctx, const struct tcp_segment_out *segment)
 {
 	struct wireport *port = ctx;
-	uint16_t size = (uint16_t)(segment->header_size + segment->payload_size), sum;
+	uint16_t size = (uint16_t)(segment->header_size + segment->payload_size);
 	const struct tcp_tuple *tuple = &segment->tuple;
 	struct nic_packet packet;
 	uint8_t *tcp;
@@ -186,10 +211,7 @@ bool wireport_send_segment(void *ctx, const struct tcp_segment_out *segment)
 		copy_payload(&conn->link.out, segment->payload_pos, tcp + segment->header_size,
 			     segment->payload_size);
 	}
-	sum = checksum_fold(checksum_add(
-		checksum_pseudo(tuple->local_address, tuple->peer_address, IP4_TCP, size), tcp,
-		size));
-	memcpy(tcp + TCP_CHECKSUM_AT, &sum, sizeof(sum));
+	put_checksum(port, tuple, tcp, size, &packet);
 	send_ip(port, tuple->peer_address, &packet);
 	return true;
 }

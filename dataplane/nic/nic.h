@@ -25,7 +25,14 @@ struct nic_packet {
 	uint8_t *data;      /* Ethernet header */
 	uint16_t size;      /* bytes of the frame; for a fresh send buffer: room */
 	bool checksum_good; /* received: hardware verified IP and TCP checksums */
+	/* to send, on a port with NIC_TX_CHECKSUM: the port puts in the TCP checksum of an IPv4 packet
+	   without options; its field holds the folded pseudo header's sum, not inverted */
+	bool wants_checksum;
 };
+
+/* What a port does for us (struct nic.offloads); where it does not, the twin in software runs. */
+#define NIC_TX_CHECKSUM 1U
+#define NIC_RX_CHECKSUM 2U /* may set checksum_good */
 
 struct nic_config {
 	const char *port;     /* "af_xdp:IFACE", "memif:SOCKET", "tap:NAME" or a PCI address */
@@ -33,6 +40,7 @@ struct nic_config {
 	uint16_t mtu;         /* bytes of IP packet */
 	uint16_t descriptors; /* per queue and direction, power of two */
 	uint32_t buffers;     /* per queue; raised to the written sum of nic_dpdk.c */
+	bool is_plain;        /* use no offload that the port has */
 };
 
 struct nic_stats {
@@ -60,6 +68,7 @@ struct nic {
 	uint8_t mac[6];
 	uint16_t mtu;
 	uint16_t queues;
+	uint32_t offloads;  /* NIC_TX_CHECKSUM, NIC_RX_CHECKSUM */
 	char describe[128]; /* "net_af_xdp on millrace0, 1 queue, MTU 3200" */
 };
 
@@ -116,11 +125,22 @@ static inline bool nic_tx_alloc(struct nic *nic, uint16_t queue, struct nic_pack
 	return nic->ops->tx_alloc(nic, queue, ret_packet);
 }
 
-/** Send; buffers are taken, those that do not fit are freed. @return frames sent */
-static inline uint16_t nic_tx_burst(struct nic *nic, uint16_t queue, struct nic_packet *packets,
+/** Send what the port's queue has room for. @return frames taken; the others stay the caller's */
+static inline uint16_t nic_tx_offer(struct nic *nic, uint16_t queue, struct nic_packet *packets,
 				    uint16_t count)
 {
 	return nic->ops->tx_burst(nic, queue, packets, count);
+}
+
+/** Send; all buffers are taken, those that do not fit are freed. @return frames sent */
+static inline uint16_t nic_tx_burst(struct nic *nic, uint16_t queue, struct nic_packet *packets,
+				    uint16_t count)
+{
+	uint16_t sent = nic->ops->tx_burst(nic, queue, packets, count);
+
+	for (uint16_t i = sent; i < count; i++)
+		nic->ops->packet_free(nic, queue, packets[i].handle);
+	return sent;
 }
 
 /** @return descriptor that polls readable when frames wait; -1 the port has none */

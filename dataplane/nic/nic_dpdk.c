@@ -6,7 +6,10 @@
  *
  * Buffers of a queue, the written sum: what the driver keeps (af_xdp fills the kernel's queue with
  * 2048, others one per receive descriptor), one per send descriptor, one cache on each side, and
- * HELD_BUFFERS for payload that TCP holds.
+ * HELD_BUFFERS for payload that TCP holds (1024 pieces) and for frames that wait until the port has
+ * room (256). With the 512 descriptors of startup_transports.c that is 3 to 4 thousand buffers: 7 MB at
+ * an MTU of 1500 and 18 MB for af_xdp, whose buffers are pages. They stay in the last-level cache: a
+ * pool gives back first what was freed last.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -29,11 +32,12 @@
 #include "dataplane/nic/nic.h"
 #include "dataplane/nic/nic_eal.h"
 #include "dataplane/nic/nic_lock.h"
+#include "dataplane/nic/nic_memif.h"
 #include "dataplane/nic/nic_xsk.h"
 
 #define QUEUES_MAX      64
 #define POOL_CACHE      256
-#define HELD_BUFFERS    1024
+#define HELD_BUFFERS    1280
 #define XSK_FILL        2048 /* buffers af_xdp hands to the kernel, whatever the descriptors */
 #define XSK_HEADROOM    256  /* XDP_PACKET_HEADROOM, taken by the kernel from each buffer */
 #define XSK_ELEMENT_MAX 4096 /* a buffer with its headers must fit the kernel's page */
@@ -63,7 +67,8 @@ struct nic_dpdk {
 	uint16_t descriptors;
 	uint32_t buffers;
 	uint16_t ports;
-	int lock_fd; /* one box per interface; -1: not locked */
+	int lock_fd; /* one box per interface, one server per memif; -1: not locked */
+	bool is_plain;
 	struct dpdk_port port[QUEUES_MAX];
 	struct dpdk_queue queue[QUEUES_MAX];
 };
@@ -129,7 +134,7 @@ static uint16_t dpdk_tx_burst(struct nic *nic, uint16_t queue, struct nic_packet
 {
 	const struct dpdk_queue *at = &dpdk_of(nic)->queue[queue];
 	struct rte_mbuf *mbufs[BURST_MAX];
-	uint16_t done = 0, sent = 0;
+	uint16_t done = 0;
 
 	while (done < count) {
 		uint16_t n = (uint16_t)MIN(count - done, BURST_MAX), fit;
@@ -138,14 +143,18 @@ static uint16_t dpdk_tx_burst(struct nic *nic, uint16_t queue, struct nic_packet
 			mbufs[i] = packets[done + i].handle;
 			mbufs[i]->data_len = packets[done + i].size;
 			mbufs[i]->pkt_len = packets[done + i].size;
+			if (packets[done + i].wants_checksum) {
+				mbufs[i]->ol_flags |= RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_TCP_CKSUM;
+				mbufs[i]->l2_len = RTE_ETHER_HDR_LEN;
+				mbufs[i]->l3_len = sizeof(struct rte_ipv4_hdr);
+			}
 		}
 		fit = rte_eth_tx_burst(at->port_id, at->index, mbufs, n);
+		done = (uint16_t)(done + fit);
 		if (fit < n)
-			rte_pktmbuf_free_bulk(mbufs + fit, n - fit);
-		sent = (uint16_t)(sent + fit);
-		done = (uint16_t)(done + n);
+			break;
 	}
-	return sent;
+	return done;
 }
 
 static int dpdk_wait_fd(struct nic *nic, uint16_t queue)
@@ -375,6 +384,21 @@ static int check_config(const struct nic_config *config, char *reterr, size_t re
 	return 0;
 }
 
+/* Who comes first serves. Buffers of the shared memory take a whole frame: a frame in two would reach
+   the other end in two buffers. */
+static int memif_arguments(struct nic_dpdk *dpdk, const char *device, const char *path,
+			   char *ret_args, size_t size)
+{
+	enum nic_memif_role role;
+	int r = nic_memif_role(path, &role, &dpdk->lock_fd);
+
+	if (r == 0)
+		(void)snprintf(ret_args, size, "%s,role=%s,bsize=%u,socket=%s,socket-abstract=no",
+			       device, role == NIC_MEMIF_SERVER ? "server" : "client",
+			       ALIGN_UP(dpdk->nic.mtu + ETH_OVERHEAD, 1024U), path);
+	return r;
+}
+
 /* The device of a virtual port is made now; a PCI device was probed by EAL. */
 static int attach(struct nic_dpdk *dpdk, uint16_t port, const char *name, char *reterr,
 		  size_t reterr_size)
@@ -393,13 +417,12 @@ static int attach(struct nic_dpdk *dpdk, uint16_t port, const char *name, char *
 			       name, port);
 	} else if (dpdk->kind == PORT_MEMIF) {
 		(void)snprintf(device, sizeof(device), "net_memif%u", id);
-		(void)snprintf(args, sizeof(args), "%s,role=server,socket=%s,socket-abstract=no",
-			       device, name);
+		r = memif_arguments(dpdk, device, name, args, sizeof(args));
 	} else {
 		(void)snprintf(device, sizeof(device), "net_tap%u", id);
 		(void)snprintf(args, sizeof(args), "%s,iface=%s", device, name);
 	}
-	if (dpdk->kind != PORT_PCI) {
+	if (dpdk->kind != PORT_PCI && r == 0) {
 		r = rte_dev_probe(args);
 		dpdk->port[port].is_made = r == 0;
 	}
@@ -484,6 +507,22 @@ static int setup_queue(struct nic_dpdk *dpdk, uint16_t queue, const struct rte_e
 	return 0;
 }
 
+static void use_offloads(struct nic_dpdk *dpdk, const struct rte_eth_dev_info *info,
+			 struct rte_eth_conf *conf)
+{
+	const uint64_t rx = RTE_ETH_RX_OFFLOAD_IPV4_CKSUM | RTE_ETH_RX_OFFLOAD_TCP_CKSUM;
+
+	if (dpdk->is_plain)
+		return;
+	conf->rxmode.offloads = info->rx_offload_capa & rx;
+	if (conf->rxmode.offloads == rx)
+		dpdk->nic.offloads |= NIC_RX_CHECKSUM;
+	if ((info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_TCP_CKSUM) != 0) {
+		conf->txmode.offloads = RTE_ETH_TX_OFFLOAD_TCP_CKSUM;
+		dpdk->nic.offloads |= NIC_TX_CHECKSUM;
+	}
+}
+
 static int configure(struct nic_dpdk *dpdk, uint16_t port, char *reterr, size_t reterr_size)
 {
 	struct rte_eth_conf conf = { .rxmode = { .mq_mode = RTE_ETH_MQ_RX_NONE } };
@@ -499,8 +538,7 @@ static int configure(struct nic_dpdk *dpdk, uint16_t port, char *reterr, size_t 
 	}
 	/* Checksum offloads of real devices only: what a virtual peer calls good is often partial. */
 	if (r == 0 && dpdk->kind == PORT_PCI) {
-		conf.rxmode.offloads = info.rx_offload_capa & (RTE_ETH_RX_OFFLOAD_IPV4_CKSUM |
-							       RTE_ETH_RX_OFFLOAD_TCP_CKSUM);
+		use_offloads(dpdk, &info, &conf);
 		conf.rx_adv_conf.rss_conf.rss_hf =
 			info.flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP);
 		if (queues > 1 && conf.rx_adv_conf.rss_conf.rss_hf != 0)
@@ -606,6 +644,7 @@ static void plan(struct nic_dpdk *dpdk, const struct nic_config *config, enum po
 	dpdk->ports = kind == PORT_AF_XDP ? config->queues : 1;
 	dpdk->descriptors = config->descriptors;
 	dpdk->lock_fd = -1;
+	dpdk->is_plain = config->is_plain;
 	dpdk->nic = (struct nic){ .ops = &dpdk_ops, .mtu = config->mtu, .queues = config->queues };
 	dpdk->buffers = MAX(config->buffers, kept_by_driver(dpdk) + HELD_BUFFERS);
 	for (uint32_t i = 0; i < QUEUES_MAX; i++)

@@ -19,6 +19,8 @@
 
 #define VISITS_PER_TURN_MAX 64 /* connections received from in one turn */
 #define RECEIVES_PER_VISIT  4
+#define RECEIVE_MAX         (256U * 1024) /* of one call into the ring: larger ones only take longer */
+#define TURN_SIZE_MAX       (1024U * 1024) /* received in one turn; the visit that reaches it ends */
 #define LINGER_NS           (5 * NS_PER_S)
 #define STOP_DRAIN_NS       (200 * NS_PER_MS) /* for answers to requests that are under way */
 #define BACKOFF_NS          (100 * NS_PER_MS)
@@ -225,12 +227,13 @@ static void receive_once(struct sock_conn *conn, int64_t now_ns)
 	struct session *session = conn->link.session;
 	struct iovec iov[2];
 	bool is_room = session_room(session, &iov[0]);
-	size_t room = is_room ? iov[0].iov_len : 0;
+	size_t room = is_room ? MIN(iov[0].iov_len, (size_t)RECEIVE_MAX) : 0;
 	struct msghdr message = { .msg_iov = is_room ? iov : iov + 1,
 				  .msg_iovlen = is_room ? 2 : 1 };
 	ssize_t size;
 	size_t direct;
 
+	iov[0].iov_len = room;
 	iov[1] = (struct iovec){ .iov_base = sock->receive, .iov_len = SOCK_RECEIVE_SIZE };
 	size = recvmsg(conn->fd, &message, MSG_DONTWAIT);
 	direct = size > 0 ? MIN((size_t)size, room) : 0;
@@ -240,6 +243,7 @@ static void receive_once(struct sock_conn *conn, int64_t now_ns)
 		on_nothing(conn, size == 0 ? 0 : errno);
 		return;
 	}
+	sock->turn_size += (uint32_t)size;
 	counters_add(sock->core->counters, COUNTER_SOCK_RX_BYTES, (size_t)size);
 	counters_add(sock->core->counters, COUNTER_SOCK_RX_DIRECT_BYTES, direct);
 	if ((size_t)size > direct)
@@ -414,8 +418,14 @@ uint32_t sock_poll(struct sock *sock, int64_t now_ns)
 		list_push_back(&todo, node);
 		work++;
 	}
-	while ((node = list_pop_front(&todo)) != NULL)
+	sock->turn_size = 0;
+	while (sock->turn_size < TURN_SIZE_MAX && (node = list_pop_front(&todo)) != NULL)
 		visit(LIST_ENTRY(node, struct sock_conn, ready), now_ns);
+	/* Who found the turn full comes before who had a share of it. */
+	while ((node = todo.prev) != &todo) {
+		list_remove(node);
+		list_push_front(&sock->ready, node);
+	}
 	return work + submit_sends(sock);
 }
 

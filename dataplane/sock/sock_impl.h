@@ -57,6 +57,7 @@ struct sock {
 	int64_t stop_ns; /* connections end then */
 	struct list idle, open, ready, to_send;
 	uint32_t open_count;
+	uint32_t turn_size; /* bytes received in this turn */
 	uint32_t connections_max;
 	struct sock_conn *connections;
 	uint8_t *kept;    /* [connections_max * SOCK_RECEIVE_SIZE], touched when used */

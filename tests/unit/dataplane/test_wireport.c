@@ -34,6 +34,7 @@ struct session {
 
 static struct session session_slot;
 static size_t session_budget; /* bytes it takes before it blocks */
+static size_t session_taken;
 static uint32_t sessions_open, session_core;
 static bool session_refuses;
 static bool session_owes; /* an answer is to come when the input has ended */
@@ -62,6 +63,7 @@ size_t session_input(struct session *session, const uint8_t *bytes, size_t size,
 
 	(void)now_ns;
 	session_budget -= n;
+	session_taken += n;
 	session->is_blocked = n < size;
 	if (n > 0) {
 		assert_int_equal(outq_push_copy(&session->link->out, bytes, n), 0);
@@ -303,6 +305,7 @@ static int world_up(void **state)
 	config_init(&w.config);
 	w.config.connections_max = 16;
 	session_budget = SIZE_MAX;
+	session_taken = 0;
 	session_refuses = session_owes = false;
 	assert_int_equal(nic_mem_open(1500, DEPTH, &w.near, &w.far), 0);
 	w.mesh = mesh_new(CORES);
@@ -461,6 +464,75 @@ static void test_wireport_keeps_what_is_refused(void **state)
 		step();
 	assert_int_equal(w.got_size, STREAM);
 	assert_memory_equal(w.got, w.sent, STREAM);
+}
+
+/* What was kept for a long time comes in slices: one turn never copies all of it. */
+static void test_wireport_offers_in_slices(void **state)
+{
+	size_t before;
+	uint32_t turns = 0;
+
+	(void)state;
+	open_connection(9092);
+	session_budget = 0;
+	tcp_send(w.tcb, STREAM, w.now_ns);
+	steps(20000);
+	assert_int_equal(session_taken, 0);
+	session_budget = SIZE_MAX;
+	session_slot.is_blocked = false;
+	session_slot.link->ops->resume(session_slot.link);
+	do {
+		before = session_taken;
+		step();
+		assert_true(session_taken - before <= WIREPORT_TURN_CONN_SIZE);
+		turns += session_taken > before;
+	} while (session_taken > before);
+	assert_true(turns >= 2);
+	assert_true(counted(0, COUNTER_WIREPORT_TURN_FULL) > 0);
+	for (int i = 0; i < 200000 && w.got_size < STREAM; i++)
+		step();
+	assert_int_equal(w.got_size, STREAM);
+	assert_memory_equal(w.got, w.sent, STREAM);
+}
+
+/* A port that takes nothing for a while loses nothing: frames wait, and nobody sends them again. */
+static void test_wireport_waits_for_the_port(void **state)
+{
+	struct nic_packet stuffing;
+
+	(void)state;
+	open_connection(9092);
+	/* The wire towards the client is full of frames that nobody takes off. */
+	for (int i = 0; i < DEPTH; i++) {
+		if (!nic_tx_alloc(w.near, 1, &stuffing))
+			break;
+		memset(stuffing.data, 0xff, 60);
+		stuffing.size = 60;
+		(void)nic_tx_burst(w.near, 1, &stuffing, 1);
+	}
+	tcp_send(w.tcb, 40000, w.now_ns);
+	for (int i = 0; i < 40; i++) {
+		w.now_ns += RTO_STEP;
+		(void)wireport_poll(w.core[0].wireport, w.now_ns);
+	}
+	assert_true(counted(0, COUNTER_WIREPORT_TX_FULL) > 0);
+	assert_true(wireport_next_ns(w.core[0].wireport) <= w.now_ns);
+	for (struct nic_packet packet; nic_rx_burst(w.far, 0, &packet, 1) == 1;)
+		nic_packet_free(w.far, 0, packet.handle);
+	for (int i = 0; i < 200000 && w.got_size < 40000; i++)
+		step();
+	assert_int_equal(w.got_size, 40000);
+	assert_memory_equal(w.got, w.sent, 40000);
+	assert_int_equal(counted(0, COUNTER_TCP_RETRANSMITS), 0);
+}
+
+/* With checksum offload the port puts in what the software would have. */
+static void test_wireport_leaves_checksums_to_the_port(void **state)
+{
+	(void)state;
+	w.near->offloads = NIC_TX_CHECKSUM;
+	open_connection(9092);
+	exchange_stream(); /* the client judges every checksum */
 }
 
 static void test_wireport_hands_over_to_owner(void **state)
@@ -714,6 +786,9 @@ int main(void)
 		ROW(test_wireport_passes_ecn_through),
 		ROW(test_wireport_half_close_gets_its_answers),
 		ROW(test_wireport_keeps_what_is_refused),
+		ROW(test_wireport_offers_in_slices),
+		ROW(test_wireport_waits_for_the_port),
+		ROW(test_wireport_leaves_checksums_to_the_port),
 		ROW(test_wireport_hands_over_to_owner),
 		ROW(test_wireport_session_closes_or_aborts),
 		ROW(test_wireport_refused_session_is_reset),

@@ -17,6 +17,7 @@
 #define ORDER_NONE      0xff
 #define UNITS_PER_BLOCK (CHUNK_SIZE_MAX / CHUNK_SIZE_MIN)
 #define EVICT_SCAN_MAX  1024 /* clean chunks looked at by one chunk_take() */
+#define BORROW_DIVISOR  4    /* each use may have a quarter */
 
 _Static_assert(CHUNK_SIZE_MIN << (ORDER_COUNT - 1) == CHUNK_SIZE_MAX, "orders cover all sizes");
 _Static_assert(CHUNK_BUFFER_SIZE_MAX % CHUNK_SIZE_MAX == 0, "no chunk lies in two buffers");
@@ -33,6 +34,7 @@ struct chunk_pool {
 	uint32_t unit_count;
 	uint64_t free_size;
 	uint64_t clean_size;
+	uint64_t borrowed_size[CHUNK_USE_COUNT];
 	uint64_t dirty_count; /* bound and not clean */
 	uint64_t bind_count;
 	struct chunk_dir_entry *entries; /* [unit_count] in the file */
@@ -387,6 +389,23 @@ struct chunk *chunk_take(struct chunk_pool *pool, uint32_t size)
 	return chunk;
 }
 
+struct chunk *chunk_borrow(struct chunk_pool *pool, uint32_t size, enum chunk_use use)
+{
+	uint64_t limit = (uint64_t)pool->unit_count * CHUNK_SIZE_MIN / BORROW_DIVISOR;
+	uint64_t used = pool->borrowed_size[use];
+	uint32_t rounded = CHUNK_SIZE_MIN << order_of(size);
+	struct chunk *chunk;
+
+	if (used + rounded > limit || (used > limit / 2 && rounded > CHUNK_SIZE_MIN))
+		return NULL;
+	chunk = chunk_take(pool, size);
+	if (chunk == NULL)
+		return NULL;
+	chunk->borrowed = (uint8_t)(use + 1);
+	pool->borrowed_size[use] += chunk->size;
+	return chunk;
+}
+
 static void clear_entry(struct chunk *chunk)
 {
 	__atomic_store_n(&chunk->pool->entries[unit_of(chunk)].state, 0, __ATOMIC_RELEASE);
@@ -476,6 +495,9 @@ void chunk_unref(struct chunk *chunk)
 	forget(chunk);
 	chunk->on_evict = NULL;
 	chunk->owner = NULL;
+	if (chunk->borrowed > 0)
+		pool->borrowed_size[chunk->borrowed - 1] -= chunk->size;
+	chunk->borrowed = 0;
 	pool->free_size += chunk->size;
 	put_run(pool, unit_of(chunk), order_of(chunk->size));
 }

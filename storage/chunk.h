@@ -29,6 +29,14 @@
 
 struct chunk_pool;
 
+/** What a chunk is borrowed for. */
+enum chunk_use {
+	CHUNK_FOR_BATCHES, /* received beside the log */
+	CHUNK_FOR_FRAMES,  /* requests being gathered, answers being built */
+	CHUNK_FOR_READS,   /* read from the files */
+	CHUNK_USE_COUNT
+};
+
 struct chunk {
 	uint32_t magic;
 	uint32_t refs;   /* 1 for the owner, 1 for each slice being sent */
@@ -36,6 +44,7 @@ struct chunk {
 	uint32_t size;   /* power of two */
 	uint16_t buffer; /* index of the registered buffer it lies in */
 	bool is_bound;
+	uint8_t borrowed;     /* enum chunk_use + 1; 0: a log's */
 	struct list node;     /* for the owner's list */
 	struct list lru;      /* the pool's: linked while clean */
 	int64_t segment_base; /* bound: base offset of the segment */
@@ -103,6 +112,13 @@ uint32_t chunk_pool_buffers(const struct chunk_pool *pool, const struct iovec **
  *         can do with less asks again for less
  */
 struct chunk *chunk_take(struct chunk_pool *pool, uint32_t size);
+
+/**
+ * The same for what is not a log's: each use has a quarter of the pool at most, of which only the
+ * smallest chunks may take the second half, so that clients who stop half way or read nothing leave
+ * room for logs, and for the small batches of others.
+ */
+struct chunk *chunk_borrow(struct chunk_pool *pool, uint32_t size, enum chunk_use use);
 
 /** Record in the directory that this chunk holds segment bytes [pos, pos + size). */
 void chunk_bind(struct chunk *chunk, const struct uuid *topic_id, uint32_t partition,

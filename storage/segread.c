@@ -214,6 +214,7 @@ static int cold_submit(struct seglog_cold *cold, uint32_t pos, uint32_t size)
 	uint32_t file_end = ALIGN_UP(cold->segment->durable, SEGFILE_ALIGN);
 	uint32_t wanted = MIN(pos - read_pos + size, file_end - read_pos);
 	uint32_t chunk_size = CHUNK_SIZE_MIN;
+	bool is_first = cold->chunk == NULL;
 
 	while (chunk_size < wanted && chunk_size < CHUNK_SIZE_MAX)
 		chunk_size *= 2;
@@ -222,7 +223,9 @@ static int cold_submit(struct seglog_cold *cold, uint32_t pos, uint32_t size)
 		cold->chunk = NULL;
 	}
 	if (cold->chunk == NULL)
-		cold->chunk = chunk_take(log->core->chunks, chunk_size);
+		cold->chunk = chunk_borrow(log->core->chunks, chunk_size, CHUNK_FOR_READS);
+	if (cold->chunk == NULL && is_first) /* less than was asked for will do, too */
+		cold->chunk = chunk_borrow(log->core->chunks, CHUNK_SIZE_MIN, CHUNK_FOR_READS);
 	if (cold->chunk == NULL)
 		return -EAGAIN;
 	cold->pos = pos;

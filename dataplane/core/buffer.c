@@ -27,7 +27,7 @@ struct buffer *buffer_take(struct buffers *buffers, uint32_t size)
 	if (node == NULL)
 		return NULL;
 	buffer = LIST_ENTRY(node, struct buffer, node);
-	buffer->chunk = chunk_take(buffers->chunks, MAX(size, CHUNK_SIZE_MIN));
+	buffer->chunk = chunk_borrow(buffers->chunks, MAX(size, CHUNK_SIZE_MIN), CHUNK_FOR_FRAMES);
 	if (buffer->chunk == NULL) {
 		list_push_front(&buffers->large, &buffer->node);
 		return NULL;

@@ -134,6 +134,36 @@ static void test_chunk_pieces_merge(void **state)
 	}
 }
 
+/* Clients that stop half way hold no more than their quarter, and leave small batches half of it. */
+static void test_chunk_borrowed_ones_leave_room(void **state)
+{
+	struct bench *bench = *state;
+	uint64_t quarter = chunk_pool_size(bench->pool) / 4, used = 0;
+	struct chunk *chunks[256];
+	uint32_t count = 0;
+
+	while ((chunks[count] = chunk_borrow(bench->pool, CHUNK_SIZE_MAX / 2, CHUNK_FOR_FRAMES)) !=
+	       NULL)
+		used += chunks[count++]->size;
+	assert_true(used > 0 && used <= quarter / 2 + CHUNK_SIZE_MAX / 2);
+	while ((chunks[count] = chunk_borrow(bench->pool, 1, CHUNK_FOR_FRAMES)) != NULL)
+		used += chunks[count++]->size;
+	assert_int_equal(used, quarter);
+	chunks[count] =
+		chunk_borrow(bench->pool, 1, CHUNK_FOR_BATCHES); /* another use, another quarter */
+	assert_non_null(chunks[count++]);
+	while ((chunks[count] = chunk_take(bench->pool, CHUNK_SIZE_MIN)) != NULL)
+		used += chunks[count++]->size;
+	assert_int_equal(used + CHUNK_SIZE_MIN, chunk_pool_size(bench->pool));
+	while (count > 0)
+		chunk_unref(chunks[--count]);
+	assert_int_equal(chunk_pool_available(bench->pool), chunk_pool_size(bench->pool));
+	chunks[0] =
+		chunk_borrow(bench->pool, CHUNK_SIZE_MAX / 2, CHUNK_FOR_FRAMES); /* given back */
+	assert_non_null(chunks[0]);
+	chunk_unref(chunks[0]);
+}
+
 static void test_chunk_evicts_oldest_clean_first(void **state)
 {
 	struct bench *bench = *state;
@@ -283,6 +313,7 @@ int main(void)
 		ROW(test_chunk_rounds_sizes_up),
 		ROW(test_chunk_buffers_cover_all_chunks),
 		ROW(test_chunk_pieces_merge),
+		ROW(test_chunk_borrowed_ones_leave_room),
 		ROW(test_chunk_evicts_oldest_clean_first),
 		ROW(test_chunk_spares_small_ones_beside_a_dirty_one),
 		ROW(test_chunk_drop_forgets_what_is_being_sent),

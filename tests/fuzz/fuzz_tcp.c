@@ -17,7 +17,7 @@
 #include "dataplane/tcp/tcp_tcb.h"
 
 #define STEPS_MAX   512
-#define PORTS       4U
+#define PORTS       8U
 #define PORT_FIRST  1000U
 #define FLOOD_FIRST 2000U
 #define CONNECTIONS 6U
@@ -29,6 +29,7 @@
 struct peer {
 	uint32_t next;    /* its next sequence number, before there is a connection */
 	uint32_t out_end; /* end of what it last got */
+	uint32_t old_end; /* that of before the last SYN */
 	uint32_t ts;      /* timestamp of that */
 };
 
@@ -107,6 +108,8 @@ static bool on_emit(void *ctx, const struct tcp_segment_out *segment)
 	if (port < PORTS) {
 		struct peer *peer = &fuzz->peers[port];
 
+		if ((packet.flags & TCP_SYN) != 0)
+			peer->old_end = peer->out_end;
 		peer->out_end = packet.seq + segment->payload_size + tcp_packet_length(&packet);
 		peer->ts = packet.options.ts_value;
 	}
@@ -383,6 +386,8 @@ static void step_segment(struct fuzz *fuzz)
 		packet.seq += (uint32_t)reader_i16(in);
 	if ((changes & 4) != 0)
 		packet.ack += (uint32_t)reader_i16(in);
+	if ((changes & 64) != 0)
+		packet.ack = fuzz->peers[port - PORT_FIRST].old_end;
 	if ((changes & 8) != 0)
 		packet.window = reader_u16(in);
 	if ((changes & 16) != 0)
@@ -450,6 +455,30 @@ static void step_flood(struct fuzz *fuzz)
 		struct tcp_packet packet = honest(fuzz, (uint16_t)(FLOOD_FIRST + i), TCP_SYN);
 
 		deliver_built(fuzz, &packet, 0);
+	}
+}
+
+/** The same acknowledgement several times: something is missing there. */
+static void step_duplicates(struct fuzz *fuzz)
+{
+	uint16_t port = read_port(fuzz);
+	uint8_t what = reader_u8(&fuzz->input);
+	const struct tcb *tcb = find(fuzz, port);
+
+	for (uint8_t i = 1 + what % 8; tcb != NULL && i > 0; i--) {
+		struct tcp_packet packet = honest(fuzz, port, TCP_ACK);
+
+		packet.ack = tcb->snd_una;
+		packet.window = (uint16_t)(tcb->snd_wnd >> tcb->snd_wscale);
+		if (tcb->has_sack && (what & 16) != 0) {
+			packet.options.sack_count = 1;
+			packet.options.sack[0].start = tcb->snd_una + (what >> 5) * 700U + 1;
+			packet.options.sack[0].end = packet.options.sack[0].start + i * 700U;
+		}
+		deliver_built(fuzz, &packet, 0);
+		if ((what & 8) != 0)
+			tcp_burst_end(fuzz->stack, fuzz->now_ns);
+		tcb = find(fuzz, port);
 	}
 }
 
@@ -543,9 +572,10 @@ static struct tcp_stack *open_stack(struct fuzz *fuzz)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static void (*const steps[])(struct fuzz *) = {
-		step_segment, step_segment, step_segment,   step_segment,   step_open, step_connect,
-		step_flood,   step_owner,   step_owner,     step_owner,     step_time, step_time,
-		step_time,    step_time,    step_burst_end, step_no_buffer,
+		step_segment,   step_segment,    step_segment, step_segment, step_open,
+		step_connect,   step_flood,      step_owner,   step_owner,   step_owner,
+		step_time,      step_time,       step_time,    step_time,    step_burst_end,
+		step_no_buffer, step_duplicates,
 	};
 	struct fuzz *fuzz = calloc(1, sizeof(*fuzz));
 

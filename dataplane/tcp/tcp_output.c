@@ -118,7 +118,7 @@ int64_t tcp_output_segment(struct tcb *tcb, uint32_t seq, uint32_t size, uint8_t
 		size = room;
 		segment.header[13] &= (uint8_t) ~(TCP_FIN | TCP_PSH);
 	}
-	segment.ecn = tcp_ecn_codepoint(&tcb->ecn, is_new_data);
+	segment.ecn = (uint8_t)tcp_ecn_codepoint(&tcb->ecn, is_new_data);
 	segment.payload_size = (uint16_t)size;
 	segment.payload_pos = size > 0 ? seq - tcb->snd_una : 0;
 	if (!emit(tcb->stack, &segment)) {

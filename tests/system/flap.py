@@ -84,8 +84,10 @@ class Flap:
 
     def stands(self):
         """Every record once: idempotent offsets are dense, so the end offset counts them."""
-        end = int(self.box.get(f"/api/v1/topics/{TOPIC}")["partitions"][0]["high_watermark"])
-        need(end == self.total, f"{end} records stand, {self.total} were acknowledged")
+        def end():
+            return int(self.box.get(f"/api/v1/topics/{TOPIC}")["partitions"][0]["high_watermark"])
+        wait_until(lambda: end() >= self.total, 10, "all acknowledged records stand")
+        need(end() == self.total, f"{end()} records stand, {self.total} were acknowledged")
 
 
 def main():

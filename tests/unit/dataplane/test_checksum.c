@@ -3,6 +3,7 @@
  * Claim: the checksum is RFC 1071's for every size and alignment. Shown by a plain 16-bit sum beside
  * it, and by the RFC's own example.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/prng.h"
@@ -28,12 +29,11 @@ static uint16_t plain(const uint8_t *bytes, size_t size)
 	return result;
 }
 
-static void test_checksum_equals_plain_sum(void **state)
+static void check_equals_plain_sum(void)
 {
 	static uint8_t bytes[9100];
 	struct prng prng = { .state = 7 };
 
-	(void)state;
 	for (size_t i = 0; i < sizeof(bytes); i++)
 		bytes[i] = (uint8_t)prng_next(&prng);
 	for (size_t size = 0; size < sizeof(bytes); size += size < 200 ? 1 : 89) {
@@ -46,6 +46,36 @@ static void test_checksum_equals_plain_sum(void **state)
 	memset(bytes, 0xff, sizeof(bytes));
 	assert_int_equal(checksum_fold(checksum_add(0, bytes, sizeof(bytes))),
 			 plain(bytes, sizeof(bytes)));
+}
+
+static void test_checksum_equals_plain_sum(void **state)
+{
+	(void)state;
+	assert_true(checksum_choose(CHECKSUM_WORDS));
+	check_equals_plain_sum();
+	if (checksum_choose(CHECKSUM_AVX2))
+		check_equals_plain_sum();
+	if (checksum_choose(CHECKSUM_AVX512))
+		check_equals_plain_sum();
+}
+
+/* The byte before and behind is another page's: it must not be looked at. */
+static void test_checksum_stays_inside(void **state)
+{
+	for (int form = CHECKSUM_WORDS; form <= CHECKSUM_AVX512; form++) {
+		if (!checksum_choose((enum checksum_form)form))
+			continue;
+		for (size_t size = 1; size < 200; size++) {
+			uint8_t *bytes = malloc(size); /* guarded under the sanitizers */
+
+			(void)state;
+			assert_non_null(bytes);
+			memset(bytes, 0x5a, size);
+			assert_int_equal(checksum_fold(checksum_add(0, bytes, size)),
+					 plain(bytes, size));
+			free(bytes);
+		}
+	}
 }
 
 static void test_checksum_of_rfc_1071(void **state)
@@ -71,6 +101,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_checksum_equals_plain_sum),
+		cmocka_unit_test(test_checksum_stays_inside),
 		cmocka_unit_test(test_checksum_of_rfc_1071),
 		cmocka_unit_test(test_checksum_pseudo_has_all_fields),
 	};

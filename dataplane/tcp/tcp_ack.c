@@ -45,7 +45,12 @@ static int64_t measure(struct tcb *tcb, const struct tcp_recovery_ack *report, i
 	int32_t ms;
 
 	if (news->first.xmit_ns != 0) {
-		tcp_rtt_sample(&tcb->rtt, now_ns - news->oldest_ns);
+		/* One answer to many is late for the first of them. But when a timer of ours provoked it,
+		   an answer to the first may have been lost, and the timer would be measured. */
+		bool is_provoked = tcb->tlp.is_out || tcb->recovery == TCP_RECOVERY_LOSS;
+
+		tcp_rtt_sample(&tcb->rtt,
+			       now_ns - (is_provoked ? news->first.xmit_ns : news->oldest_ns));
 		return MAX(now_ns - news->first.xmit_ns, INT64_C(1));
 	}
 	if (!report->has_echo || report->cc.acked == 0)

@@ -128,6 +128,33 @@ static void test_tcp_ack_rfc6298_old_echo_is_no_round_trip(void **state)
 	rig_close(&rig);
 }
 
+/** The answer to the first segments is lost; a probe of new data brings another, for all of them. */
+static void test_tcp_ack_rfc8985_probe_is_what_was_timed(void **state)
+{
+	static const struct rig_step steps[] = {
+		{ IN, S },
+		{ OUT, SA, 0, 1 },
+		{ WAIT, .size = 20 },
+		{ IN, A, 1, 1 },
+		{ SEND, .size = 20000 },
+		{ WAIT, .size = 40 },
+		{ WAIT, .size = 20 },
+		{ SACK, 0, 9881, 10869 },
+		{ IN, A, 1, 8893 },
+		{ RIG_END },
+	};
+	struct tcp_config config = rig_config();
+	struct rig rig;
+
+	(void)state;
+	rig_open(&rig, &config);
+	rig.ts = 5000;
+	rig_play(&rig, steps);
+	assert_int_equal(rig.out[11].seq - rig.isn, 9881); /* the probe */
+	assert_int_equal(rig.tcb->rtt.smoothed_ns, 20 * NS_PER_MS);
+	rig_close(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -135,6 +162,7 @@ int main(void)
 		cmocka_unit_test(test_tcp_ack_rfc6675_sacked_bytes_are_not_sent_again),
 		cmocka_unit_test(test_tcp_ack_old_segment_does_not_move_the_window),
 		cmocka_unit_test(test_tcp_ack_rfc6298_old_echo_is_no_round_trip),
+		cmocka_unit_test(test_tcp_ack_rfc8985_probe_is_what_was_timed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

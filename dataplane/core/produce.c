@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/crc32c.h"
+#include "base/crc32c_copy.h"
 #include "base/err.h"
 
 #include "dataplane/core/produce_impl.h"
@@ -375,8 +376,7 @@ static void put(struct produce_parser *parser, const uint8_t *bytes, uint32_t si
 		uint8_t *to = room_at(parser, parser->at, &room);
 		uint32_t n = MIN(room, size);
 
-		memcpy(to, bytes, n);
-		parser->crc = crc32c_extend(parser->crc, to, n);
+		parser->crc = crc32c_copy(parser->crc, to, bytes, n);
 		parser->at += n;
 		bytes += n;
 		size -= n;

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/crc32c_copy.h"
+
+#include <string.h>
+
+#include "base/crc32c.h"
+
+/* A piece is checked while the first cache level still has it from the copying. */
+#define PIECE_SIZE (16U * 1024)
+
+static uint32_t copy_two_passes(uint32_t crc, void *to, const void *from, size_t size)
+{
+	while (size > 0) {
+		size_t piece = MIN(size, (size_t)PIECE_SIZE);
+
+		memcpy(to, from, piece);
+		crc = crc32c_extend(crc, to, piece);
+		to = (uint8_t *)to + piece;
+		from = (const uint8_t *)from + piece;
+		size -= piece;
+	}
+	return crc;
+}
+
+static uint32_t (*copy_form)(uint32_t crc, void *to, const void *from,
+			     size_t size) = copy_two_passes;
+
+#ifdef __x86_64__
+
+#include <immintrin.h>
+
+#define WIDE       __attribute__((target("avx512f,avx512bw,avx512vl,vpclmulqdq,pclmul,sse4.2")))
+#define POLYNOMIAL UINT32_C(0x82f63b78) /* bits reflected */
+#define STEP_SIZE  256U
+
+/* What a 128-bit lane is multiplied by to stand `bytes` further on: its low half and its high half. */
+struct fold {
+	uint64_t low, high;
+};
+
+enum { FOLD_256, FOLD_192, FOLD_128, FOLD_64, FOLD_48, FOLD_32, FOLD_16, FOLD_COUNT };
+
+static const uint16_t fold_bytes[FOLD_COUNT] = { 256, 192, 128, 64, 48, 32, 16 };
+static struct fold folds[FOLD_COUNT];
+
+/* x^n mod P, reflected and shifted to where the product of reflected halves wants it. */
+static uint64_t power(unsigned int n)
+{
+	uint32_t value = UINT32_C(1) << 31;
+
+	for (; n > 0; n--)
+		value = value >> 1 ^ (value & 1 ? POLYNOMIAL : 0);
+	return (uint64_t)value << 1;
+}
+
+static void make_folds(void)
+{
+	for (int i = 0; i < FOLD_COUNT; i++) {
+		folds[i].low = power(fold_bytes[i] * 8U + 32);
+		folds[i].high = power(fold_bytes[i] * 8U - 32);
+	}
+}
+
+WIDE static inline __m512i factor_of(int which)
+{
+	return _mm512_broadcast_i32x4(
+		_mm_set_epi64x((int64_t)folds[which].high, (int64_t)folds[which].low));
+}
+
+/* `lanes` moved on, added to what stands there. */
+WIDE static inline __m512i fold_512(__m512i lanes, __m512i factor, __m512i onto)
+{
+	return _mm512_ternarylogic_epi64(_mm512_clmulepi64_epi128(lanes, factor, 0x00),
+					 _mm512_clmulepi64_epi128(lanes, factor, 0x11), onto, 0x96);
+}
+
+WIDE static inline __m128i fold_128(__m128i lane, int which, __m128i onto)
+{
+	__m128i factor = _mm_set_epi64x((int64_t)folds[which].high, (int64_t)folds[which].low);
+
+	return _mm_xor_si128(_mm_xor_si128(_mm_clmulepi64_si128(lane, factor, 0x00),
+					   _mm_clmulepi64_si128(lane, factor, 0x11)),
+			     onto);
+}
+
+/* The checksum's state after 64 bytes that stand for all before them. */
+WIDE static inline uint32_t reduce(__m512i lanes)
+{
+	__m128i sum = _mm512_extracti32x4_epi32(lanes, 3);
+	uint64_t state;
+
+	sum = fold_128(_mm512_extracti32x4_epi32(lanes, 0), FOLD_48, sum);
+	sum = fold_128(_mm512_extracti32x4_epi32(lanes, 1), FOLD_32, sum);
+	sum = fold_128(_mm512_extracti32x4_epi32(lanes, 2), FOLD_16, sum);
+	state = _mm_crc32_u64(0, (uint64_t)_mm_extract_epi64(sum, 0));
+	state = _mm_crc32_u64(state, (uint64_t)_mm_extract_epi64(sum, 1));
+	return (uint32_t)state;
+}
+
+WIDE static uint32_t copy_tail(uint32_t state, uint8_t *to, const uint8_t *from, size_t size)
+{
+	uint64_t wide = state, word;
+
+	for (; size >= sizeof(word); size -= sizeof(word)) {
+		memcpy(&word, from, sizeof(word));
+		memcpy(to, &word, sizeof(word));
+		wide = _mm_crc32_u64(wide, word);
+		to += sizeof(word);
+		from += sizeof(word);
+	}
+	state = (uint32_t)wide;
+	for (; size > 0; size--) {
+		*to++ = *from;
+		state = _mm_crc32_u8(state, *from++);
+	}
+	return state;
+}
+
+WIDE static inline __m512i move(uint8_t *to, const uint8_t *from)
+{
+	__m512i bytes = _mm512_loadu_si512(from);
+
+	_mm512_storeu_si512(to, bytes);
+	return bytes;
+}
+
+WIDE static uint32_t copy_wide(uint32_t crc, void *to_void, const void *from_void, size_t size)
+{
+	const uint8_t *from = from_void;
+	uint8_t *to = to_void;
+	uint32_t state = ~crc;
+	__m512i lanes;
+
+	if (size >= 64) {
+		__m512i first = _mm512_zextsi128_si512(_mm_cvtsi32_si128((int)state));
+
+		lanes = _mm512_xor_si512(move(to, from), first);
+		if (size >= STEP_SIZE) {
+			__m512i factor = factor_of(FOLD_256);
+			__m512i a = lanes, b = move(to + 64, from + 64);
+			__m512i c = move(to + 128, from + 128);
+
+			lanes = move(to + 192, from + 192);
+			for (from += STEP_SIZE, to += STEP_SIZE, size -= STEP_SIZE;
+			     size >= STEP_SIZE;
+			     from += STEP_SIZE, to += STEP_SIZE, size -= STEP_SIZE) {
+				a = fold_512(a, factor, move(to, from));
+				b = fold_512(b, factor, move(to + 64, from + 64));
+				c = fold_512(c, factor, move(to + 128, from + 128));
+				lanes = fold_512(lanes, factor, move(to + 192, from + 192));
+			}
+			lanes = fold_512(a, factor_of(FOLD_192), lanes);
+			lanes = fold_512(b, factor_of(FOLD_128), lanes);
+			lanes = fold_512(c, factor_of(FOLD_64), lanes);
+		} else {
+			from += 64;
+			to += 64;
+			size -= 64;
+		}
+		for (__m512i factor = factor_of(FOLD_64); size >= 64;
+		     from += 64, to += 64, size -= 64)
+			lanes = fold_512(lanes, factor, move(to, from));
+		state = reduce(lanes);
+	}
+	return ~copy_tail(state, to, from, size);
+}
+
+static bool has_wide(void)
+{
+	return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+	       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("vpclmulqdq") &&
+	       __builtin_cpu_supports("sse4.2");
+}
+
+bool crc32c_copy_choose(enum crc32c_copy_form form)
+{
+	if (form == CRC32C_COPY_WIDE && !has_wide())
+		return false;
+	copy_form = form == CRC32C_COPY_WIDE ? copy_wide : copy_two_passes;
+	return true;
+}
+
+__attribute__((constructor)) static void choose(void)
+{
+	__builtin_cpu_init();
+	make_folds();
+	(void)crc32c_copy_choose(CRC32C_COPY_WIDE);
+}
+
+#else
+
+bool crc32c_copy_choose(enum crc32c_copy_form form)
+{
+	return form == CRC32C_COPY_TWO_PASSES;
+}
+
+#endif
+
+uint32_t crc32c_copy(uint32_t crc, void *to, const void *from, size_t size)
+{
+	return copy_form(crc, to, from, size);
+}

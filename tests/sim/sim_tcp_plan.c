@@ -205,6 +205,7 @@ void sim_tcp_plan(struct sim *sim)
 void sim_tcp_plan_side(struct sim *sim, int index)
 {
 	struct sim_side *side = &sim->sides[index];
+	uint64_t ways = prng_next(&sim->prng);
 
 	side->config = (struct tcp_config){
 		.connections_max = sim->plan.connections + 16,
@@ -219,6 +220,9 @@ void sim_tcp_plan_side(struct sim *sim, int index)
 		.time_wait_ms = sim_tcp_chance(sim, 500) ? 120000 : 2000,
 		.syn_backlog_max = MAX(16U, sim->plan.connections),
 		.keepalive_ms = sim->plan.has_keepalive ? 30000 : 0,
+		.congestion = ways % 4 == 0 ? TCP_CC_NEWRENO : TCP_CC_CUBIC,
+		.ecn = (uint8_t)(ways / 4 % TCP_ECN_POLICY_COUNT),
+		.has_pacing = ways / 16 % 2 == 0,
 		.secret = { prng_next(&sim->prng), prng_next(&sim->prng) },
 	};
 }

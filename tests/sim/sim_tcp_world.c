@@ -84,6 +84,7 @@ bool sim_tcp_emit(void *ctx, const struct tcp_segment_out *segment)
 	packet->destination = SIM_ADDRESS(!side->index);
 	packet->size = (uint32_t)segment->header_size + segment->payload_size;
 	packet->payload = segment->payload_size;
+	packet->ecn = segment->ecn;
 	packet->owner = pair->index;
 	CHECK(packet->size <= SIM_NET_PACKET_MAX);
 	if (segment->tcb != NULL)

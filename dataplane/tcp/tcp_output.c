@@ -267,13 +267,6 @@ void tcp_output_timewait(struct tcp_stack *stack, const struct tcp_timewait *tim
 	(void)emit(stack, &segment); /* the peer asks again */
 }
 
-/** Bytes that a full segment with the usual options carries: what is counted against windows that
-    move in such steps. */
-static uint32_t full_size(const struct tcb *tcb)
-{
-	return tcb->snd_mss - (tcb->has_ts ? TCP_OPTIONS_TS_SIZE : 0U);
-}
-
 enum next { NEXT_NOTHING, NEXT_WINDOW, NEXT_SEND };
 
 /** What follows snd_nxt? @param is_probe  whatever the network holds. @param[out] ret_size  payload */
@@ -283,13 +276,14 @@ static enum next next_segment(const struct tcb *tcb, bool is_probe, uint32_t *re
 	uint64_t unsent = tcb->queued > out ? tcb->queued - out : 0;
 	uint32_t window = tcb->snd_wnd > out ? tcb->snd_wnd - out : 0;
 	uint32_t flight = tcp_recovery_flight(tcb);
-	uint32_t size = (uint32_t)MIN(unsent, (uint64_t)full_size(tcb));
+	uint32_t size = (uint32_t)MIN(unsent, (uint64_t)tcp_tcb_payload_max(tcb));
 
 	if (unsent == 0 && (!tcb->is_shut || tcb->fin_acked || out > tcb->queued))
 		return NEXT_NOTHING;
 	if (size > 0 && window < size) {
 		/* Sender's silly window avoidance (RFC 9293 section 3.8.6.2.1) */
-		if (window == 0 || (window < tcb->snd_wnd_max / 2 && window < tcb->snd_mss))
+		if (window == 0 ||
+		    (window < tcb->snd_wnd_max / 2 && window < tcp_tcb_payload_max(tcb)))
 			return NEXT_WINDOW;
 		size = window;
 	}

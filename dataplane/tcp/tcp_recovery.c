@@ -21,7 +21,7 @@ static struct tcp_rack_look look_of(const struct tcb *tcb, int64_t now_ns)
 {
 	return (struct tcp_rack_look){
 		.srtt_ns = tcb->rtt.smoothed_ns,
-		.mss = tcb->snd_mss,
+		.mss = tcp_tcb_payload_max(tcb),
 		.is_recovering = tcb->recovery != TCP_RECOVERY_NONE,
 		.now_ns = now_ns,
 	};
@@ -45,8 +45,9 @@ static uint32_t detect(struct tcb *tcb, int64_t now_ns)
 /** The oldest segment is lost: duplicates say so where there are no reports. */
 static void lose_oldest(struct tcb *tcb)
 {
-	(void)tcp_sent_lose_part(&tcb->sent, &tcb->stack->sent_pool,
-				 (struct tcp_range){ tcb->snd_una, tcb->snd_una + tcb->snd_mss });
+	(void)tcp_sent_lose_part(
+		&tcb->sent, &tcb->stack->sent_pool,
+		(struct tcp_range){ tcb->snd_una, tcb->snd_una + tcp_tcb_payload_max(tcb) });
 	tcb->must_resend = true;
 }
 
@@ -64,25 +65,23 @@ static void count_silent_duplicates(struct tcb *tcb, const struct tcp_recovery_a
 /** Without SACK: what an acknowledgement tells. @return bytes that arrived, as far as it lets know */
 static uint32_t count_duplicates(struct tcb *tcb, const struct tcp_recovery_ack *ack)
 {
-	uint32_t acked = (uint32_t)ack->cc.acked, counted;
+	uint32_t acked = (uint32_t)ack->cc.acked, mss = tcp_tcb_payload_max(tcb), counted;
 
 	if (acked > 0 && tcb->recovery != TCP_RECOVERY_FAST) {
 		tcb->duplicate_acks = tcb->duplicate_size = 0;
 	} else if (acked > 0) {
 		/* A partial one (RFC 6582 section 3.2): one segment filled the hole, the others are
 		   those that the duplicates told of. */
-		counted =
-			MIN(tcb->duplicate_size, acked > tcb->snd_mss ? acked - tcb->snd_mss : 0U);
+		counted = MIN(tcb->duplicate_size, acked > mss ? acked - mss : 0U);
 		tcb->duplicate_size = MIN(tcb->duplicate_size - counted, tcb->sent.size);
 		lose_oldest(tcb);
 		return acked - counted;
 	} else if (ack->is_repetition && tcb->recovery != TCP_RECOVERY_LOSS) {
 		tcb->duplicate_acks++;
-		tcb->duplicate_size +=
-			MIN((uint32_t)tcb->snd_mss, tcb->sent.size - tcb->duplicate_size);
+		tcb->duplicate_size += MIN(mss, tcb->sent.size - tcb->duplicate_size);
 		if (tcb->recovery == TCP_RECOVERY_NONE && tcb->duplicate_acks == TCP_DUPLICATE_ACKS)
 			lose_oldest(tcb);
-		return tcb->snd_mss;
+		return mss;
 	}
 	return acked;
 }
@@ -117,7 +116,7 @@ static void pace_reduction(struct tcb *tcb, uint32_t delivered, bool is_safe)
 		.delivered = delivered,
 		.flight = tcp_recovery_flight(tcb),
 		.threshold = tcb->cc.threshold,
-		.mss = tcb->snd_mss,
+		.mss = tcp_tcb_payload_max(tcb),
 		.is_safe = is_safe,
 	};
 

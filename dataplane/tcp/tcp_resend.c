@@ -14,7 +14,7 @@ static bool resend(struct tcb *tcb, uint32_t start, uint32_t end, int64_t now_ns
 	uint8_t flags = 0;
 	int64_t sent;
 
-	size = MIN(size, (uint32_t)tcb->snd_mss);
+	size = MIN(size, tcp_tcb_payload_max(tcb));
 	if (tcp_seq_lt(data_end, end) && start + size == data_end)
 		flags = TCP_FIN;
 	sent = tcp_output_segment(tcb, start, size, flags, now_ns);
@@ -37,7 +37,7 @@ enum tcp_resend tcp_resend_lost(struct tcb *tcb, int64_t now_ns)
 			tcb->must_resend = false;
 			return TCP_RESEND_DONE;
 		}
-		size = MIN(range->end - range->start, (uint32_t)tcb->snd_mss);
+		size = MIN(range->end - range->start, tcp_tcb_payload_max(tcb));
 		if (tcb->snd_wnd == 0 ||
 		    (!tcb->must_resend && flight > 0 && flight + size > tcp_recovery_window(tcb)))
 			return TCP_RESEND_BLOCKED;
@@ -50,7 +50,7 @@ enum tcp_resend tcp_resend_lost(struct tcb *tcb, int64_t now_ns)
 
 bool tcp_resend_last(struct tcb *tcb, int64_t now_ns)
 {
-	uint32_t start = tcb->snd_nxt - MIN(tcb->sent.size, (uint32_t)tcb->snd_mss);
+	uint32_t start = tcb->snd_nxt - MIN(tcb->sent.size, tcp_tcb_payload_max(tcb));
 
 	return resend(tcb, start, tcb->snd_nxt, now_ns);
 }

@@ -235,6 +235,13 @@ static inline uint32_t tcp_tcb_ts_now(uint32_t offset, int64_t now_ns)
 	return (uint32_t)(now_ns / NS_PER_MS) + offset;
 }
 
+/** @return payload of a full segment with the usual options: what is counted against windows that
+    move in such steps */
+static inline uint32_t tcp_tcb_payload_max(const struct tcb *tcb)
+{
+	return tcb->snd_mss - (tcb->has_ts ? TCP_OPTIONS_TS_SIZE : 0U);
+}
+
 /** @return where our FIN goes, once it is known that nothing follows */
 static inline uint32_t tcp_tcb_fin_seq(const struct tcb *tcb)
 {

@@ -39,7 +39,8 @@ void tcp_timer_probe(struct tcb *tcb, int64_t now_ns)
 		tcp_timer_clear(tcb, TCP_TIMER_PROBE);
 		return;
 	}
-	due_ns = now_ns + tcp_tlp_timeout_ns(tcb->rtt.smoothed_ns, sent->size <= tcb->snd_mss);
+	due_ns = now_ns +
+		 tcp_tlp_timeout_ns(tcb->rtt.smoothed_ns, sent->size <= tcp_tcb_payload_max(tcb));
 	if (tcp_timer_is_set(tcb, TCP_TIMER_RETRANSMIT))
 		due_ns = MIN(due_ns, tcb->deadline_ns[TCP_TIMER_RETRANSMIT]);
 	tcp_timer_set(tcb, TCP_TIMER_PROBE, due_ns);

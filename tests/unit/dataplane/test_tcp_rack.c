@@ -159,6 +159,25 @@ static void test_tcp_rack_too_soon_is_an_answer_to_an_earlier_one(void **state)
 	assert_false(line.rack.has_reordering);
 }
 
+/** New data follows a retransmission, and joins a range begun before it: it was not sent before. */
+static void test_tcp_rack_data_behind_a_retransmission_is_not_lost(void **state)
+{
+	struct line line;
+	int64_t next_ns;
+
+	(void)state;
+	line_open(&line);
+	assert_int_equal(arrive(&line, 1, 4, 1044, &next_ns), MSS);
+	tcp_sent_push(&line.sent, &line.pool, (struct tcp_range){ 10 * MSS, 11 * MSS }, false,
+		      1044 * MS, MS);
+	tcp_sent_again(&line.sent, &line.pool, (struct tcp_range){ 0, MSS }, 1044 * MS + 1);
+	tcp_sent_push(&line.sent, &line.pool, (struct tcp_range){ 11 * MSS, 12 * MSS }, false,
+		      1044 * MS + 2, MS);
+	assert_int_equal(arrive(&line, 5, 10, 1084, &next_ns), 0);
+	assert_int_equal(arrive(&line, 0, 0, 1085, &next_ns), 0);
+	assert_int_equal(line.sent.lost, 0);
+}
+
 static void test_tcp_rack_timeout_spares_what_was_just_sent(void **state)
 {
 	struct line line;
@@ -202,6 +221,7 @@ int main(void)
 		cmocka_unit_test(test_tcp_rack_patience_ends_at_the_smoothed_round_trip),
 		cmocka_unit_test(test_tcp_rack_lost_retransmission),
 		cmocka_unit_test(test_tcp_rack_too_soon_is_an_answer_to_an_earlier_one),
+		cmocka_unit_test(test_tcp_rack_data_behind_a_retransmission_is_not_lost),
 		cmocka_unit_test(test_tcp_rack_timeout_spares_what_was_just_sent),
 		cmocka_unit_test(test_tcp_rack_shortest_round_trip_is_forgotten),
 	};

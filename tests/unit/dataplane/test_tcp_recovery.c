@@ -251,7 +251,7 @@ static void test_tcp_recovery_rfc3522_undo_by_timestamp(void **state)
 		{ OUT, A, 1977, 1, 988 },
 		{ OUT, A, 2965, 1, 36 },
 		{ WAIT, .size = 40 },
-		{ OUT, A, 2001, 1, 988 }, /* the probe */
+		{ OUT, A, 2013, 1, 988 }, /* the probe */
 		{ WAIT, .size = 200 },
 		{ OUT, A, 1, 1, 988 },
 		{ CWND, .size = 1000 },

@@ -230,7 +230,7 @@ static void test_tcp_sent_news(void **state)
 	tcp_sent_push(&sent, &pool, (struct tcp_range){ 100, 200 }, false, 13, 3);
 	assert_int_equal(sent.count, 1); /* near enough */
 	tcp_sent_push(&sent, &pool, (struct tcp_range){ 200, 300 }, false, 14, 3);
-	assert_int_equal(sent.count, 2);
+	assert_int_equal(sent.count, 2); /* not near enough to the first */
 	tcp_sent_again(&sent, &pool, (struct tcp_range){ 0, 50 }, 20);
 	tcp_sent_sacked(&sent, &pool, (struct tcp_range){ 150, 250 }, &news);
 	assert_int_equal(news.delivered, 100);

@@ -160,11 +160,12 @@ static const struct partitions *scheduler_partitions(void *context)
 	return control_partitions(context);
 }
 
-static int open_pipelines(const struct config *config, struct control *control,
+static int open_pipelines(const struct config *config, int attempt_fd, struct control *control,
 			  struct orchestrate **ret_pipelines)
 {
 	const struct orchestrate_config settings = {
 		.config = config,
+		.attempt_fd = attempt_fd,
 		.partitions = scheduler_partitions,
 		.ctx = control,
 	};
@@ -172,7 +173,8 @@ static int open_pipelines(const struct config *config, struct control *control,
 	return orchestrate_open(&settings, ret_pipelines);
 }
 
-static int serve(const struct config *config)
+/** @param attempt_fd  of orchestrate_open_program() */
+static int serve(const struct config *config, int attempt_fd)
 {
 	CLEANUP(control_closep) struct control *control = NULL;
 	CLEANUP(orchestrate_closep) struct orchestrate *pipelines = NULL;
@@ -188,7 +190,7 @@ static int serve(const struct config *config)
 	int error = control_open(config, &control);
 
 	if (error == 0)
-		error = open_pipelines(config, control, &pipelines);
+		error = open_pipelines(config, attempt_fd, control, &pipelines);
 	if (error != 0)
 		return error;
 	web_config.extra_routes = orchestrate_routes(&web_config.extra_route_count);
@@ -225,7 +227,7 @@ int main(int argc, char **argv)
 {
 	const struct sigaction ignore = { .sa_handler = SIG_IGN };
 	struct config config;
-	int error = read_settings(argc, argv, &config);
+	int error = read_settings(argc, argv, &config), attempt_fd;
 
 	if (error != 0)
 		return error == 1 ? EXIT_SUCCESS : 2;
@@ -233,10 +235,11 @@ int main(int argc, char **argv)
 	/* A closed HTTP connection is an error of write(). */
 	if (sigaction(SIGPIPE, &ignore, NULL) != 0)
 		return EXIT_FAILURE;
+	attempt_fd = orchestrate_open_program();
 	error = drop_privileges(&config);
 	if (error != 0) {
 		log_error("cannot become user %s: %s", config.user, err_str(error));
 		return EXIT_FAILURE;
 	}
-	return serve(&config) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return serve(&config, attempt_fd) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

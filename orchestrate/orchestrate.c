@@ -2,6 +2,7 @@
 #include "orchestrate/orchestrate.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -284,23 +285,27 @@ static void on_clock(struct event_source *source, uint32_t mask)
 
 /* ---- opening ---- */
 
-static int find_program(struct orchestrate *o, char *ret, size_t size)
+int orchestrate_open_program(void)
 {
 	static const char *const places[] = { "", "orchestrate/" };
-	char self[ORCHESTRATE_PATH_SIZE];
-	ssize_t length;
+	char self[ORCHESTRATE_PATH_SIZE], path[ORCHESTRATE_PATH_SIZE + 32];
+	ssize_t length = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
-	if (o->config.attempt_program != NULL)
-		return snprintf(ret, size, "%s", o->config.attempt_program) > 0 ? 0 : -EINVAL;
-	length = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	if (length < 0)
 		return -errno;
 	self[length] = '\0';
 	*(strrchr(self, '/') + 1) = '\0';
 	for (size_t i = 0; i < ARRAY_COUNT(places); i++) {
-		(void)snprintf(ret, size, "%.400s%smillrace-attempt", self, places[i]);
-		if (access(ret, X_OK) == 0)
-			return 0;
+		int fd, low;
+
+		(void)snprintf(path, sizeof(path), "%s%smillrace-attempt", self, places[i]);
+		low = open(path, O_PATH | O_CLOEXEC);
+		if (low < 0)
+			continue;
+		/* The low numbers are given away in a child before it uses this one. */
+		fd = fcntl(low, F_DUPFD_CLOEXEC, COMMANDS_LOCK_FD + 1);
+		(void)close(low);
+		return fd < 0 ? -errno : fd;
 	}
 	return -ENOENT;
 }
@@ -337,14 +342,17 @@ static int open_executors(struct orchestrate *o)
 {
 	const struct workerclient_ops ops = { .started = worker_started,
 					      .ended = orchestrate_ended };
-	char folder[ORCHESTRATE_PATH_SIZE], program[512];
-	int error = find_program(o, program, sizeof(program));
+	char folder[ORCHESTRATE_PATH_SIZE], program[64];
+	int error;
 
-	if (error != 0) {
+	if (o->config.attempt_fd < 0) {
 		(void)snprintf(o->error, sizeof(o->error),
-			       "millrace-attempt is not beside this program");
-		return error;
+			       "millrace-attempt is not beside this program: %s",
+			       err_str(o->config.attempt_fd));
+		return o->config.attempt_fd;
 	}
+	/* By this name it is found from whatever folder, by whatever user. */
+	(void)snprintf(program, sizeof(program), "/proc/self/fd/%d", o->config.attempt_fd);
 	(void)snprintf(folder, sizeof(folder), "%s/attempts", o->folder);
 	error = commands_new(o->events, folder, program, orchestrate_ended, o, &o->commands);
 	if (error == 0)

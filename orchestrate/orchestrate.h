@@ -23,12 +23,19 @@ struct orchestrate;
 
 struct orchestrate_config {
 	const struct config *config; /* borrowed for life */
-	const char *
-		attempt_program; /* path of millrace-attempt; NULL: beside this program, or where a build has it */
+	int attempt_fd; /* of orchestrate_open_program(), for life; negative: pipelines cannot be run */
 	/** @return the dataplane's table; NULL: none yet */
 	const struct partitions *(*partitions)(void *ctx);
 	void *ctx;
 };
+
+/**
+ * Open millrace-attempt, which is beside this program, or where a build has it. To be called before privileges
+ * are given up: a program may lie in a folder that only its owner enters.
+ *
+ * @return descriptor, the caller's to close; -errno
+ */
+NODISCARD int orchestrate_open_program(void);
 
 /**
  * Read the state and go on where it was. Without a usable state the rest of control goes on: it opens all the same

@@ -190,6 +190,7 @@ static void input_syn_sent(struct tcb *tcb, const struct tcp_packet *packet, int
 		return;
 	}
 	tcb->state = TCP_STATE_SYN_RECEIVED; /* simultaneous open */
+	tcb->snd_wnd = packet->window;
 	tcp_output_syn(tcb, now_ns);
 	tcp_timer_retransmit(tcb, now_ns, true);
 }

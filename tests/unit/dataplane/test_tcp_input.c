@@ -162,6 +162,17 @@ static void test_tcp_input_rfc9293_active_and_simultaneous_open(void **state)
 		{ OUT, A, 1, 1 },  { STATE, .size = TCP_STATE_ESTABLISHED },
 		{ RIG_END },
 	};
+	/* The SYN was a ghost: what we say must be in the peer's window, so that it resets us. */
+	static const struct rig_step crossed[] = {
+		{ OUT, S, 0, 0 },
+		{ IN, S, 0 },
+		{ OUT, SA, 0, 1 },
+		{ IN, SA, 5000, 1 },
+		{ OUT, A, 1, 1 },
+		{ IN, R, 1 },
+		{ CLOSED, .size = TCP_CLOSED_RESET },
+		{ RIG_END },
+	};
 	static const struct rig_step refused[] = {
 		{ OUT, S, 0, 0 },
 		{ IN, RA, 0, 9 },
@@ -171,7 +182,7 @@ static void test_tcp_input_rfc9293_active_and_simultaneous_open(void **state)
 		{ QUIET },
 		{ RIG_END },
 	};
-	const struct rig_step *const cases[] = { active, simultaneous, refused };
+	const struct rig_step *const cases[] = { active, simultaneous, crossed, refused };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {

@@ -4,7 +4,6 @@ rate that all can hold, and several at half of what each can take. Beside the ra
 
 import sys
 
-import report
 import yard
 
 SHARES = {"p50": "p50", "p99": "p99", "p99.9": "p999"}
@@ -28,7 +27,7 @@ def main():
     repeats = args.repeats if args.quick else min(args.repeats, 3)
     wanted = 2500 if args.quick else 100000 / repeats + 1
     most_seconds = 10 if args.quick else 3600
-    out = report.Report("ack", args.quick)
+    out = yard.begin("ack", args)
     with yard.Yard(args) as rig:
         ours = rig.ours.name
         names = [ours, *(name for name in ("kafka", "kafka-flush") if name in rig.systems)]

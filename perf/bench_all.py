@@ -12,7 +12,7 @@ import time
 
 import report
 
-NAMES = ("driver", "ingest", "ack", "small", "fetch", "conns", "idle", "disk")
+NAMES = ("driver", "ingest", "ack", "small", "fetch", "conns", "idle", "disk", "wire")
 
 
 def run(name, rest):

@@ -2,9 +2,9 @@
 """Ten thousand connections and a thousand partitions: memory of a connection that does nothing, and the rate
 of those that work beside the rate into one partition."""
 
+import re
 import sys
 
-import report
 import yard
 
 CONNECTIONS, PARTITIONS, WORKERS = 10000, 1000, 16
@@ -31,39 +31,54 @@ def rate(system, topic, seconds):
                        "--seconds", seconds, "--warm", 2)["mb_per_s"]
 
 
+def resident(args, connections):
+    """Memory of a dataplane that starts with room for so many."""
+    with yard.Yard(args, kafka=False, settings={"max.connections": connections}) as rig:
+        return memory(rig.box.child("millrace-dataplane"))
+
+
 def main():
     args = yard.arguments(__doc__)
     seconds = 4 if args.quick else 15
-    out = report.Report("conns", args.quick)
-    with yard.Yard(args, kafka=False, settings={"max.connections": CONNECTIONS + 1000}) as rig:
+    out = yard.begin("conns", args)
+    # Both transports' clients may be closing while the next ones come.
+    room, few = 2 * CONNECTIONS + 2000, 1000
+    smaller = resident(args, few)
+    with yard.Yard(args, kafka=False, settings={"max.connections": room}) as rig:
         ours = rig.ours.name
         out.measure("memory of an idle connection", "bytes", False, goal=16384, floor=32768, ours=ours,
                     gated=())
+        out.measure("the written sum of a connection", "bytes", False, ours=ours)
         out.measure("kernel memory of both its ends", "bytes", False)
         out.measure("opened and answered", "connections", True, ours=ours)
         out.measure("rate", "MB/s", True, goal={"one partition": 0.9}, floor={"one partition": 0.75},
                     ours="1,000 partitions", gated=("one partition",))
         dataplane = rig.box.child("millrace-dataplane")
+        at_start = (memory(dataplane) - smaller) / (room - few)
+        told = re.search(r"each connection (\d+) bytes", rig.box.logs())
+        if told:
+            out.add("the written sum of a connection", ours, int(told.group(1)))
         work = rig.systems["socket"]
         work.create("many", PARTITIONS, f"segment.bytes={16 << 20}", f"retention.bytes={16 << 20}")
         work.create("one", 1, f"segment.bytes={yard.SEGMENT}", f"retention.bytes={yard.KEPT}")
         rate(work, "many", 1)
-        for name, system in rig.systems.items():
+        for name, system in reversed(rig.systems.items()):
             before, kernel_before = memory(dataplane), kernel_memory()
             with yard.running("hold", system.server, "--connections", CONNECTIONS,
                               prefix=system.prefix) as (_, said):
                 out.add("opened and answered", name, said["opened"])
                 if not said["opened"]:
                     continue
-                out.add("memory of an idle connection", name, (memory(dataplane) - before) / said["opened"])
+                out.add("memory of an idle connection", name,
+                        at_start + max(memory(dataplane) - before, 0) / said["opened"])
                 out.add("kernel memory of both its ends", name,
                         (kernel_memory() - kernel_before) / said["opened"])
                 for number in range(args.repeats if name == ours else 0):
                     print(f"round {number + 1} of {args.repeats}", flush=True)
                     out.add("rate", "1,000 partitions", rate(work, "many", seconds))
                     out.add("rate", "one partition", rate(work, "one", seconds))
-    out.note(f"memory: growth of the dataplane's resident memory over {CONNECTIONS:,} connections that were answered "
-             f"once, max.connections {CONNECTIONS + 1000:,}. rate: {WORKERS} connections on kernel sockets, batches "
+    out.note(f"memory: what the dataplane takes at start for each of max.connections ({few:,} and {room:,} compared), "
+             f"and what its resident memory grows by when {CONNECTIONS:,} connections were answered once. rate: {WORKERS} connections on kernel sockets, batches "
              f"of 64 KiB, into {PARTITIONS:,} partitions and into one, by turns, while {CONNECTIONS:,} others are "
              "open.")
     return out.write()

@@ -3,7 +3,6 @@
 
 import sys
 
-import report
 import yard
 
 PARTITIONS = 4
@@ -12,8 +11,9 @@ PARTITIONS = 4
 def main():
     args = yard.arguments(__doc__)
     seconds = 5 if args.quick else 20
-    out = report.Report("disk", args.quick)
-    with yard.Yard(args, kafka=False, dpdk=bool(args.port)) as rig:
+    out = yard.begin("disk", args)
+    args.mtu = 9000
+    with yard.Yard(args, kafka=False, memif=True) as rig:
         ours = rig.ours.name
         out.measure("durable", "MB/s", True, goal=2000, floor=1200, ours=ours, gated=())
         out.measure("poll core at work", "%", False, ours=ours)
@@ -32,7 +32,7 @@ def main():
                 out.add("durable", ours, said["mb_per_s"])
                 out.add("poll core at work", ours, system.busy_share())
     out.note(f"{PARTITIONS} connections and partitions, 4 requests of 1 MB under way on each; the client is "
-             f"millrace-load on CPU {yard.CLIENT_CPU}, over {ours}. device: 4 MiB overwritten past the page cache, then "
+             f"millrace-load on CPU {yard.CLIENT_CPU}, over {ours}, MTU {args.mtu}. device: 4 MiB overwritten past the page cache, then "
              "fdatasync.")
     return out.write()
 

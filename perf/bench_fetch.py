@@ -4,7 +4,6 @@ reads what is on the disk, beside what disk and sockets can."""
 
 import sys
 
-import report
 import yard
 
 PARTITIONS, ANSWER = 4, 8 << 20
@@ -15,14 +14,14 @@ def fill(system, topic, megabytes):
     done = 0
     while done < megabytes:
         said = system.load("produce", topic, "--batch-size", 1000000, "--connections", PARTITIONS,
-                           "--seconds", 1, "--warm", 0)
+                           "--seconds", 1, "--warm", 0.2)
         done += said["records"] * 1024 / 1e6
 
 
 def main():
     args = yard.arguments(__doc__)
     seconds, rate, megabytes = (5, 500, 1500) if args.quick else (30, 500, 6000)
-    out = report.Report("fetch", args.quick)
+    out = yard.begin("fetch", args)
     with yard.Yard(args) as rig, yard.sink(PARTITIONS) as sink:
         ours = rig.ours.name
         names = [name for name in rig.systems if name != "kafka-flush"]

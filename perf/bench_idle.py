@@ -6,15 +6,14 @@ import sys
 import time
 
 import boxes
-import report
 import yard
 
 
 def share(pids, seconds):
     """Processor time of processes, in percent of a core."""
-    begin, spent = time.monotonic(), sum(boxes.cpu_seconds(pid) for pid in pids)
+    begin, spent = time.monotonic(), sum(boxes.cpu_seconds_exact(pid) for pid in pids)
     time.sleep(seconds)
-    return 100 * (sum(boxes.cpu_seconds(pid) for pid in pids) - spent) / (time.monotonic() - begin)
+    return 100 * (sum(boxes.cpu_seconds_exact(pid) for pid in pids) - spent) / (time.monotonic() - begin)
 
 
 def measure(args, out, name, dpdk):
@@ -37,7 +36,7 @@ def measure(args, out, name, dpdk):
 def main():
     args = yard.arguments(__doc__)
     args.repeats = 1 if args.quick else args.repeats
-    out = report.Report("idle", args.quick)
+    out = yard.begin("idle", args)
     out.measure("dataplane", "% of a core", False, goal=2, floor=5, ours="dpdk", gated=())
     out.measure("control", "% of a core", False, ours="dpdk")
     out.measure("first answer: p50", "us", False, ours="dpdk")

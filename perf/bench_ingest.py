@@ -4,7 +4,6 @@ without fsync. Processor time is all the machine was not idle, less the client's
 
 import sys
 
-import report
 import yard
 
 PARTITIONS, RECORD = 16, 1024
@@ -15,7 +14,7 @@ GOAL = {"kafka-flush": 10, "kafka": 3, "socket": 2}
 def main():
     args = yard.arguments(__doc__)
     seconds, warm = (4, 2) if args.quick else (15, 5)
-    out = report.Report("ingest", args.quick)
+    out = yard.begin("ingest", args)
     with yard.Yard(args) as rig:
         ours = rig.ours.name
         goal = {name: value for name, value in GOAL.items() if name in rig.systems and name != ours}

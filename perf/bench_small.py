@@ -4,7 +4,6 @@ acknowledges, and records for a second of processor time beside Apache Kafka."""
 
 import sys
 
-import report
 import yard
 
 PARTITIONS, RECORD, BATCH = 16, 100, 65536
@@ -13,7 +12,7 @@ PARTITIONS, RECORD, BATCH = 16, 100, 65536
 def main():
     args = yard.arguments(__doc__)
     seconds, warm = (4, 2) if args.quick else (15, 5)
-    out = report.Report("small", args.quick)
+    out = yard.begin("small", args)
     with yard.Yard(args) as rig, yard.sink(PARTITIONS) as sink:
         rig.systems["sink"] = sink
         peer = "kafka" in rig.systems

@@ -21,8 +21,8 @@ JVM = ["-server", f"-Xms{HEAP}", f"-Xmx{HEAP}", "-XX:+UseG1GC", "-XX:MaxGCPauseM
        "-XX:InitiatingHeapOccupancyPercent=35", "-XX:+ExplicitGCInvokesConcurrent", "-XX:MaxInlineLevel=15",
        "-Djava.awt.headless=true"]
 
-# Defaults of the release but for buffers that the kernel may size, and for what keeps the disk from
-# filling up.
+# Defaults of the release but for buffers that the kernel may size, for what keeps the disk from filling
+# up, and for the controller's patience with a broker that is made to stand still.
 PROPERTIES = """process.roles=broker,controller
 node.id=1
 controller.quorum.bootstrap.servers=127.0.0.1:{controller}
@@ -43,6 +43,7 @@ socket.receive.buffer.bytes=-1
 log.retention.check.interval.ms=2000
 log.segment.delete.delay.ms=1000
 file.delete.delay.ms=1000
+broker.session.timeout.ms=3600000
 """
 
 LOGGING = """Configuration:

@@ -19,6 +19,7 @@ from boxes import box
 
 LOAD = os.path.join(box.BUILD, "perf", "load", "millrace-load")
 RDKAFKA = os.path.join(report.ROOT, ".cache", "perf-rdkafka", "rdkafka_performance")
+MEMIF_BOX, MEMIF_CLIENT = "10.99.1.2", "10.99.1.1/24"  # seen by nobody but the two
 SEGMENT, KEPT = 256 << 20, 2 << 30
 # The client has a CPU of its own, the last; the first is our poll core's.
 CLIENT_CPU = os.cpu_count() - 1
@@ -39,6 +40,7 @@ def arguments(description):
                         help="who sends, where both can")
     parser.add_argument("--no-peer", action="store_true", help="without Apache Kafka")
     args = parser.parse_args()
+    args.busy_before = quiet()
     if args.port and not args.address:
         parser.error("--port needs --address")
     args.repeats = args.repeats or (2 if args.quick else 5)
@@ -60,6 +62,24 @@ class Figures(dict):
     @property
     def mb_per_cpu(self):
         return self["mb_per_s"] * self["wall_s"] / self.spent
+
+
+def quiet(seconds=1.0):
+    """How busy the machine is with other things, in percent of its CPUs; said aloud when it is."""
+    begin, spent = time.monotonic(), busy_seconds()
+    time.sleep(seconds)
+    share = 100 * (busy_seconds() - spent) / (time.monotonic() - begin) / os.cpu_count()
+    if share > 10:
+        print(f"the machine is {share:.0f} % busy with other things: these figures are not to be kept", flush=True)
+    return share
+
+
+def begin(name, args):
+    """A report that says how quiet the machine was."""
+    out = report.Report(name, args.quick)
+    if args.busy_before > 10:
+        out.note(f"NOT TO BE KEPT: the machine was {args.busy_before:.0f} % busy with other things before.")
+    return out
 
 
 def command(name, *options, prefix=(), cpu=CLIENT_CPU):
@@ -85,7 +105,8 @@ def load(verb, server, *options, prefix=(), cpu=CLIENT_CPU, on_begin=None, on_en
             last = line
     said = process.stderr.read()
     if process.wait() != 0:
-        raise RuntimeError(f"millrace-load {verb} {server}: {said.strip()} {last[:400]}")
+        why = {key: value for key, value in json.loads(last).items() if "error" in key and value}
+        raise RuntimeError(f"millrace-load {verb} {server}: {said.strip()} {why}")
     return Figures(json.loads(last))
 
 
@@ -118,14 +139,17 @@ def busy_seconds():
     return time.monotonic() * os.cpu_count() - (fields[3] + fields[4] + fields[7]) / tick
 
 
-def librdkafka(server, topic, record_size, batch_size, seconds, warm, rate=0, prefix=(), cpu=CLIENT_CPU):
-    """librdkafka's own load generator for some seconds. @return figures as the driver's"""
+def librdkafka(server, topic, record_size, batch_size, seconds, warm, rate=0, latency=False, prefix=(),
+               cpu=CLIENT_CPU):
+    """librdkafka's own load generator for some seconds. @return figures as the driver's; latency_us: the mean"""
     options = ["-P", "-t", topic, "-b", server, "-s", record_size, "-a", -1, "-u", "-q", "-i", 250,
                "-X", f"batch.size={batch_size}", "-X", "batch.num.messages=1000000", "-X", "linger.ms=5",
                "-X", "queue.buffering.max.messages=1000000", "-X", "queue.buffering.max.kbytes=262144",
                "-X", "socket.nagle.disable=true"]
     if rate:
         options += ["-r", round(rate)]
+    if latency:
+        options += ["-l", "-X", "linger.ms=0"]
     # pylint: disable-next=consider-using-with
     process = subprocess.Popen(command("stdbuf", "-oL", RDKAFKA, *options, prefix=prefix, cpu=cpu),
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
@@ -133,7 +157,7 @@ def librdkafka(server, topic, record_size, batch_size, seconds, warm, rate=0, pr
     stop = threading.Timer(seconds + warm + 10, process.kill)
     stop.start()
     first = last = None
-    failed = 0
+    failed, mean = 0, None
     try:
         for line in process.stdout:
             cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
@@ -141,6 +165,7 @@ def librdkafka(server, topic, record_size, batch_size, seconds, warm, rate=0, pr
                 continue
             now = (time.monotonic(), busy_seconds(), boxes.cpu_seconds(process.pid), int(cells[4]))
             failed = int(cells[7])
+            mean = 1000 * float(cells[12]) if latency else None
             if first is None and int(cells[0]) >= 1000 * warm:
                 first = now
             elif first is not None:
@@ -156,7 +181,7 @@ def librdkafka(server, topic, record_size, batch_size, seconds, warm, rate=0, pr
         raise RuntimeError(f"rdkafka_performance {server} {topic}: {failed} records failed, or it stood still")
     wall, busy, own, records = (last[index] - first[index] for index in range(4))
     return Figures(wall_s=wall, busy_s=busy, own_cpu_s=own, records=records, records_per_s=records / wall,
-                   mb_per_s=records * record_size / wall / 1e6)
+                   mb_per_s=records * record_size / wall / 1e6, latency_us=mean)
 
 
 @contextlib.contextmanager
@@ -199,8 +224,9 @@ def hugepages(pages=256):
 class System:
     """One that is measured: where its clients go, and how its topics are made."""
 
-    def __init__(self, name, server, prefix=(), admin=None, peer=None, one=None, configs=()):
+    def __init__(self, name, server, prefix=(), admin=None, peer=None, one=None, configs=(), port=()):
         self.name = name
+        self.port = list(port)  # the driver's options for own TCP over a port
         self.server = server
         self.prefix = list(prefix)
         self.admin = admin or server
@@ -223,7 +249,7 @@ class System:
         """Counters of our poll cores, before and after."""
         if self.box is not None:
             self.counted[which] = {name: self.box.metric(f"millrace_core_{name}_ns_total")
-                                   for name in ("busy", "idle", "sleep")}
+                                   for name in ("busy", "idle", "yield", "sleep")}
 
     def busy_share(self):
         """Of the poll core's time, what was work, in percent; None: it has none."""
@@ -234,16 +260,17 @@ class System:
         return 100 * spent["busy"] / max(sum(spent.values()), 1)
 
     def load(self, verb, topic, *options):
-        return load(verb, self.server, "--topic", topic, *options, prefix=self.prefix,
+        return load(verb, self.server, "--topic", topic, *self.port, *options, prefix=self.prefix,
                     on_begin=lambda: self.count("begin"), on_end=lambda: self.count("end"))
 
 
 class Yard:
-    """The box, and the peer where it is wanted; a context manager. Systems by name: dpdk and socket are the
-    same box, kafka and kafka-flush the same Kafka."""
+    """The box, and the peer where it is wanted; a context manager. Systems by name: dpdk (a NIC, or af_xdp on
+    a veth) or memif and socket are the same box, kafka and kafka-flush the same Kafka."""
 
-    def __init__(self, args, kafka=True, dpdk=True, settings=None):
+    def __init__(self, args, kafka=True, dpdk=True, memif=False, settings=None):
         self.args = args
+        self.wants_memif = memif and not args.port
         self.stack = contextlib.ExitStack()
         self.settings = {"log.retention.check.interval.ms": 2000, **(settings or {})}
         self.wants_kafka = kafka and not args.no_peer
@@ -266,7 +293,12 @@ class Yard:
         if self.args.port:
             address, prefix = self.args.address.split("/")
             self.settings.update({"dpdk.port": self.args.port, "dpdk.address": address, "dpdk.prefix": prefix,
-                                  "dpdk.mtu": self.args.mtu, "dpdk.required": True})
+                                  "dpdk.mtu": self.args.mtu, "dpdk.required": "true"})
+        elif self.wants_memif:
+            memif = os.path.join(self.stack.enter_context(tempfile.TemporaryDirectory(
+                prefix="millrace-perf-", dir="/run" if os.geteuid() == 0 else None)), "port")
+            self.settings.update({"dpdk.port": f"memif:{memif}", "dpdk.address": MEMIF_BOX,
+                                  "dpdk.mtu": self.args.mtu, "dpdk.required": "true"})
         elif self.wants_dpdk and box.can_lab():
             lab = box.Lab()
             lab.mtu = self.args.mtu
@@ -282,6 +314,10 @@ class Yard:
         if self.args.port:
             self.systems["dpdk"] = System("dpdk", f"{address}:{self.box.port}", self.args.via.split(), admin,
                                           one=self.box)
+        elif self.wants_memif:
+            self.systems["memif"] = System(
+                "memif", f"{MEMIF_BOX}:{self.box.port}", (), admin, one=self.box,
+                port=["--port", f"memif:{memif}", "--address", MEMIF_CLIENT, "--mtu", self.args.mtu])
         elif lab:
             self.systems["dpdk"] = System("dpdk", self.box.servers(True), self.box.prefix(True), admin,
                                           one=self.box)
@@ -295,11 +331,11 @@ class Yard:
     @property
     def ours(self):
         """The best way into the box."""
-        return self.systems.get("dpdk") or self.systems["socket"]
+        return self.systems.get("dpdk") or self.systems.get("memif") or self.systems["socket"]
 
     @contextlib.contextmanager
     def turn(self, system):
-        """The others stand still."""
+        """The others stand still, and what one left to be written is on the disk before the next begins."""
         if self.kafka is not None and system.peer is None:
             self.kafka.pause()
         try:
@@ -307,6 +343,7 @@ class Yard:
         finally:
             if self.kafka is not None:
                 self.kafka.resume()
+            subprocess.run(["sync", "-f", self.args.disk], check=False)
 
     def create(self, topic, partitions, names=None):
         """The same topic everywhere; one for each system, so that none reads another's."""

@@ -33,6 +33,8 @@ static const char usage[] =
 	"  --rate RECORDS/S  (0: as fast as answers come)      --acks all|1  (all)\n"
 	"  --seconds S  (5)      --warm S before what counts  (1)      --pause S  (0.1)\n"
 	"  --span BYTES of the device's file  (64 MiB)\n"
+	"  --port PORT --address A.B.C.D/N [--gateway A.B.C.D] [--mtu BYTES]  own TCP over a port, as\n"
+	"      memif:SOCKET or a PCI address, instead of kernel sockets\n"
 	"  --direct  all partitions are the server's, whatever addresses it tells\n"
 	"\n"
 	"Prints 'begin' and 'end' around what counts, then one line of JSON. Exit codes: 0 done, 1 failed\n"
@@ -53,6 +55,10 @@ enum option_name {
 	OPT_PAUSE,
 	OPT_SPAN,
 	OPT_FOLDER,
+	OPT_PORT,
+	OPT_ADDRESS,
+	OPT_GATEWAY,
+	OPT_MTU,
 	OPT_CONFIG,
 	OPT_DIRECT,
 	OPT_READ,
@@ -74,6 +80,10 @@ static const struct option long_options[] = {
 	{ "pause", required_argument, NULL, OPT_PAUSE },
 	{ "span", required_argument, NULL, OPT_SPAN },
 	{ "folder", required_argument, NULL, OPT_FOLDER },
+	{ "port", required_argument, NULL, OPT_PORT },
+	{ "address", required_argument, NULL, OPT_ADDRESS },
+	{ "gateway", required_argument, NULL, OPT_GATEWAY },
+	{ "mtu", required_argument, NULL, OPT_MTU },
 	{ "config", required_argument, NULL, OPT_CONFIG },
 	{ "direct", no_argument, NULL, OPT_DIRECT },
 	{ "read", no_argument, NULL, OPT_READ },
@@ -132,6 +142,8 @@ static int take_size(struct load_args *args, int option)
 		return take_count(optarg, 1U << 20, &args->record_size);
 	case OPT_BATCH_SIZE:
 		return take_count(optarg, 1U << 28, &args->batch_size);
+	case OPT_MTU:
+		return take_count(optarg, 9000, &args->mtu);
 	case OPT_SPAN:
 		r = take_number(optarg, 4096, 1e13, &number);
 		args->span = (uint64_t)number;
@@ -169,6 +181,15 @@ static int take_option(struct load_args *args, int option)
 	case OPT_FOLDER:
 		args->folder = optarg;
 		return 0;
+	case OPT_PORT:
+		args->port = optarg;
+		return 0;
+	case OPT_ADDRESS:
+		args->address = optarg;
+		return 0;
+	case OPT_GATEWAY:
+		args->gateway = optarg;
+		return 0;
 	case OPT_ACKS:
 		return take_acks(optarg, &args->acks);
 	case OPT_CONFIG:
@@ -200,6 +221,8 @@ static int judge(const struct load_args *args)
 		missing = args->verb == LOAD_ARGS_DEVICE ? "--folder" : "--server";
 	else if (wants_topic && args->topic == NULL)
 		missing = "--topic";
+	else if (args->port != NULL && args->address == NULL)
+		missing = "--address, with --port";
 	else if (args->verb == LOAD_ARGS_TAIL && args->rate <= 0)
 		missing = "--rate";
 	if (missing == NULL)
@@ -217,6 +240,7 @@ int load_args_parse(int argc, char **argv, struct load_args *ret_args)
 				  .record_size = 1024,
 				  .batch_size = 65536,
 				  .span = 64U << 20,
+				  .mtu = 1500,
 				  .seconds = 5,
 				  .warm = 1,
 				  .pause = 0.1,

@@ -30,6 +30,10 @@ struct load_args {
 	bool has_target;
 	const char *topic;
 	const char *folder;
+	const char *port;    /* own TCP over it; NULL: kernel sockets */
+	const char *address; /* of this end of the port */
+	const char *gateway; /* NULL: none */
+	uint32_t mtu;
 	uint32_t partitions;
 	uint32_t connections;
 	uint32_t in_flight;

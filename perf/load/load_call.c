@@ -18,6 +18,8 @@
 #define METADATA       7 /* versions: the last without compact sizes */
 #define CREATE_TOPICS  4
 #define DELETE_TOPICS  3
+#define LIST_OFFSETS   2
+#define LATEST         (-1)
 #define SCRATCH_SIZE   (4U << 20)
 #define CONFIGS_MAX    16
 #define TOPIC_MAX      249
@@ -276,6 +278,66 @@ void load_call_cluster_free(struct load_call_cluster *cluster)
 {
 	free(cluster->leaders);
 	cluster->leaders = NULL;
+}
+
+/* @return 0; -EAGAIN the leader does not serve it yet; -EPROTO; other -errno */
+static int ask_end(struct load_net *net, const struct load_call_target *leader, const char *topic,
+		   int32_t partition)
+{
+	struct wire_list_offsets_request_topics_partitions one;
+	struct wire_list_offsets_request_topics wanted;
+	struct wire_list_offsets_request request;
+	struct wire_list_offsets_response response;
+	struct wire_scratch scratch;
+	_Alignas(16) uint8_t memory[1024];
+	struct reader reader;
+	struct call call;
+	size_t mark = begin(&call, WIRE_API_LIST_OFFSETS, LIST_OFFSETS);
+	int r;
+
+	wire_default_list_offsets_request_topics_partitions(&one);
+	wire_default_list_offsets_request_topics(&wanted);
+	wire_default_list_offsets_request(&request);
+	one.partition_index = partition;
+	one.timestamp = LATEST;
+	wanted.name = wire_string_from(topic);
+	wanted.partitions = &one;
+	wanted.partitions_count = 1;
+	request.replica_id = -1;
+	request.topics = &wanted;
+	request.topics_count = 1;
+	wire_encode_list_offsets_request(&call.request, LIST_OFFSETS, &request);
+	wire_frame_close(&call.request, mark);
+	r = run(&call, net, leader, WIRE_API_LIST_OFFSETS, &reader);
+	wire_scratch_init(&scratch, memory, sizeof(memory));
+	if (r == 0 &&
+	    (wire_decode_list_offsets_response(&reader, LIST_OFFSETS, &scratch, &response) != 0 ||
+	     response.topics_count != 1 || response.topics[0].partitions_count != 1))
+		r = -EPROTO;
+	if (r == 0 && response.topics[0].partitions[0].error_code != 0)
+		r = -EAGAIN;
+	free(call.answer);
+	return r;
+}
+
+int load_call_wait(struct load_net *net, const struct load_call_cluster *cluster, const char *topic)
+{
+	int64_t end_ns = clock_now_ns() + CALL_NS;
+
+	for (uint32_t i = 0; i < cluster->partition_count;) {
+		int r = ask_end(net, &cluster->brokers[cluster->leaders[i]], topic, (int32_t)i);
+
+		if (r == 0) {
+			i++;
+			continue;
+		}
+		if (r != -EAGAIN)
+			return r;
+		if (clock_now_ns() > end_ns)
+			return -ETIMEDOUT;
+		load_net_poll(net, POLL_NS);
+	}
+	return 0;
 }
 
 static int refused(int16_t error)

@@ -48,6 +48,11 @@ NODISCARD int load_call_create(struct load_net *net, const struct load_call_targ
 			       const char *topic, int32_t partitions, char **configs,
 			       uint32_t config_count);
 
+/** Wait until the leaders of a topic serve it, which may be later than its partitions are told.
+    @return 0; -ETIMEDOUT; -EPROTO; other -errno of a connection */
+NODISCARD int load_call_wait(struct load_net *net, const struct load_call_cluster *cluster,
+			     const char *topic);
+
 /** Delete a topic. @return as load_call_create(); -ENOENT */
 NODISCARD int load_call_delete(struct load_net *net, const struct load_call_target *target,
 			       const char *topic);

@@ -92,6 +92,7 @@ static void on_frame(struct load_link *link, const uint8_t *bytes, size_t kept, 
 		note_error(produce, ack.error);
 		return;
 	}
+	produce->result.acked++;
 	if (is_inside(produce, now_ns))
 		produce->result.batches++;
 	if (is_inside(produce, sent->due_ns))

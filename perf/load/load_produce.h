@@ -32,6 +32,7 @@ struct load_produce_options {
 
 struct load_produce_result {
 	uint64_t batches; /* acknowledged in the window */
+	uint64_t acked;   /* acknowledged at any time */
 	uint64_t sent;    /* due in the window */
 	uint64_t errors;
 	uint64_t unanswered;

@@ -21,6 +21,7 @@
 #include "perf/load/load_sock.h"
 #include "perf/load/load_stat.h"
 #include "perf/load/load_tail.h"
+#include "perf/load/load_wire.h"
 
 #define OPEN_NS  (30 * NS_PER_S) /* for connections */
 #define DRAIN_NS (20 * NS_PER_S) /* for answers that are missing at the end */
@@ -151,11 +152,12 @@ static void print_produce(const struct run *run, const struct load_args *args)
 
 	(void)printf("\"records\":%.0f,\"batches\":%llu,\"batch_bytes\":%u,\"batch_records\":%u,"
 		     "\"records_per_s\":%.1f,\"mb_per_s\":%.3f,\"sent\":%llu,\"errors\":%llu,"
-		     "\"first_error\":%d,\"unanswered\":%llu,",
+		     "\"first_error\":%d,\"unanswered\":%llu,\"acked\":%llu,",
 		     records, (unsigned long long)result->batches, batch->size, batch->records,
 		     records / window.wall, records * args->record_size / window.wall / 1e6,
 		     (unsigned long long)result->sent, (unsigned long long)result->errors,
-		     result->first_error, (unsigned long long)result->unanswered);
+		     result->first_error, (unsigned long long)result->unanswered,
+		     (unsigned long long)result->acked);
 	load_stat_print_hist(stdout, "latency_us", &result->latency);
 	(void)printf(",");
 	load_stat_print_hist(stdout, "late_us", &result->late);
@@ -345,7 +347,7 @@ static int run_sink(struct load_net *net, const struct load_args *args)
 					     .port = args->target.port,
 					     .partitions = (int32_t)args->partitions };
 	struct load_sink *sink = NULL;
-	int r = load_sink_new(net, &options, &sink);
+	int r = args->port == NULL ? load_sink_new(net, &options, &sink) : -ENOTSUP;
 
 	if (r != 0)
 		return fail("sink", r);
@@ -390,8 +392,9 @@ static int run_topic(struct load_net *net, const struct load_args *args)
 		r = load_call_find(net, &args->target, args->topic, args->is_direct, &cluster);
 	if (r != 0)
 		return fail(args->topic, r);
+	r = load_call_wait(net, &cluster, args->topic);
 	load_call_cluster_free(&cluster);
-	return 0;
+	return r == 0 ? 0 : fail(args->topic, r);
 }
 
 /* As many descriptors as we may, and wake-ups when they are due. */
@@ -417,6 +420,29 @@ static int (*const runs[LOAD_ARGS_VERB_COUNT])(struct load_net *net,
 	[LOAD_ARGS_DELETE] = run_topic,
 };
 
+static struct load_net *open_net(const struct load_args *args)
+{
+	uint64_t output = (uint64_t)args->in_flight * (args->batch_size + LOAD_SENDQ_HEAD_MAX);
+	struct load_wire_options options = { .port = args->port,
+					     .address = args->address,
+					     .gateway = args->gateway,
+					     .mtu = (uint16_t)args->mtu,
+					     .connections = 2 * args->connections,
+					     .output_size =
+						     (uint32_t)MIN(output, UINT64_C(1) << 22) };
+	struct load_net *net = NULL;
+	char error[512];
+
+	if (args->port == NULL) {
+		net = load_sock_new();
+		if (net == NULL)
+			(void)fail("sockets", -ENOMEM);
+	} else if (load_wire_new(&options, &net, error, sizeof(error)) != 0) {
+		(void)fprintf(stderr, "millrace-load: %s: %s\n", args->port, error);
+	}
+	return net;
+}
+
 int main(int argc, char **argv)
 {
 	struct load_args args;
@@ -426,9 +452,9 @@ int main(int argc, char **argv)
 	if (r != 0)
 		return r > 0 ? 0 : 2;
 	prepare_process();
-	net = load_sock_new();
+	net = open_net(&args);
 	if (net == NULL)
-		return fail("sockets", -ENOMEM);
+		return 1;
 	r = runs[args.verb](net, &args);
 	load_net_free(net);
 	return r;

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file
+ * Connections of the load driver on own TCP over a port: memif to a box on the same machine, or a NIC.
+ *
+ * Context: one thread. Memory: wire_client.h; an output queue for each connection, into which batches
+ * are copied. Limits: connections, fixed at load_wire_new().
+ */
+#pragma once
+
+#include "perf/load/load_link.h"
+
+struct load_wire_options {
+	const char *port;    /* as dpdk.port of the box */
+	const char *address; /* of this end, "10.1.0.1/24" */
+	const char *gateway; /* NULL: none */
+	uint16_t mtu;
+	uint32_t connections;
+	uint32_t output_size; /* bytes queued on a connection, at least */
+};
+
+/** @param[out] reterr  [reterr_size] what failed. @return 0; -errno */
+NODISCARD int load_wire_new(const struct load_wire_options *options, struct load_net **ret_net,
+			    char *reterr, size_t reterr_size);

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/tcp/tcp_cookie.h"
 
+#include <string.h>
+
 #include "dataplane/core/hot.h"
 
 #define MSS_MASK    7U
+#define COMMON_MASK 0x0007fff8U /* without the peer's number */
+#define OWN_MASK    0xfff80000U /* with it */
 #define TS_MASK     63U
 #define TS_WSCALE   15U /* all ones: no window scaling */
 #define TS_SACK     16U
@@ -19,27 +23,32 @@ struct material {
 	struct tcp_tuple tuple;
 	uint32_t peer_isn;
 	uint64_t period;
-	uint64_t index;
+	uint32_t index;
+	uint32_t has_peer_isn;
 };
 
-_Static_assert(sizeof(struct material) == sizeof(struct tcp_tuple) + 4 + 16, "padding is hashed");
+_Static_assert(sizeof(struct material) == sizeof(struct tcp_tuple) + 20, "padding is hashed");
 
-static uint64_t hash_of(const struct siphash_key *secret, const struct tcp_tuple *tuple,
-			uint32_t peer_isn, uint64_t period, uint32_t index)
+static uint64_t hash_of(const struct siphash_key *secret, const struct material *material)
 {
 	/* Another key than initial sequence numbers have: those of strangers' choosing teach nothing. */
 	const struct siphash_key key = { ~secret->k0, secret->k1 ^ UINT64_C(0x636f6f6b6965) };
-	const struct material material = {
-		.tuple = *tuple, .peer_isn = peer_isn, .period = period, .index = index
-	};
 
-	return siphash(&key, &material, sizeof(material));
+	return siphash(&key, material, sizeof(*material));
 }
 
-/** @return the sequence number: a part of the hash, and the index */
-static uint32_t cookie_of(uint64_t hash, uint32_t index)
+/** @param[out] ret_id  a hash that covers all @return the sequence number */
+static uint32_t number_of(const struct siphash_key *secret, const struct tcp_tuple *tuple,
+			  uint32_t peer_isn, uint64_t period, uint32_t index, uint64_t *ret_id)
 {
-	return ((uint32_t)hash & ~MSS_MASK) | index;
+	struct material material = { .tuple = *tuple, .period = period, .index = index };
+	uint64_t common = hash_of(secret, &material);
+
+	material.peer_isn = peer_isn;
+	material.has_peer_isn = 1;
+	*ret_id = hash_of(secret, &material);
+	/* On top what differs: two connections of a tuple have numbers far from each other. */
+	return ((uint32_t)*ret_id & OWN_MASK) | ((uint32_t)common & COMMON_MASK) | index;
 }
 
 static uint64_t period_of(int64_t now_ns)
@@ -51,42 +60,60 @@ uint32_t tcp_cookie_make(const struct siphash_key *secret, const struct tcp_tupl
 			 uint32_t peer_isn, uint16_t mss, int64_t now_ns)
 {
 	uint32_t index = MSS_MASK;
+	uint64_t id;
 
 	while (index > 0 && sizes[index] > mss)
 		index--;
-	return cookie_of(hash_of(secret, tuple, peer_isn, period_of(now_ns), index), index);
+	return number_of(secret, tuple, peer_isn, period_of(now_ns), index, &id);
 }
 
-uint64_t tcp_cookie_check(const struct siphash_key *secret, const struct tcp_tuple *tuple,
-			  uint32_t peer_isn, uint32_t cookie, int64_t now_ns, uint16_t *ret_mss)
+enum tcp_cookie_kind tcp_cookie_check(const struct siphash_key *secret,
+				      const struct tcp_tuple *tuple, uint32_t peer_isn,
+				      uint32_t number, int64_t now_ns,
+				      struct tcp_cookie *ret_cookie)
 {
-	uint32_t index = cookie & MSS_MASK;
+	enum tcp_cookie_kind kind = TCP_COOKIE_NONE;
+	uint32_t index = number & MSS_MASK;
 
 	for (uint64_t age = 0; age < PERIODS_MAX; age++) {
-		uint64_t hash = hash_of(secret, tuple, peer_isn, period_of(now_ns) - age, index);
+		uint64_t id;
+		uint32_t made =
+			number_of(secret, tuple, peer_isn, period_of(now_ns) - age, index, &id);
 
-		if (cookie_of(hash, index) != cookie)
-			continue;
-		*ret_mss = sizes[index];
-		return MAX(hash, UINT64_C(1));
+		if (made == number) {
+			*ret_cookie = (struct tcp_cookie){ .id = id, .mss = sizes[index] };
+			return TCP_COOKIE_GOOD;
+		}
+		if (((made ^ number) & COMMON_MASK) == 0)
+			kind = TCP_COOKIE_LATER;
 	}
-	return 0;
+	return kind;
 }
 
-/** Its place is told by bits that the peer does not see. */
-static uint64_t *place(const struct tcp_cookies *cookies, uint64_t id)
+/** @return the set it belongs to, told by bits that the peer does not see */
+static uint64_t *set_of(const struct tcp_cookies *cookies, const struct tcp_cookie *cookie)
 {
-	return &cookies->taken[(id >> 32) % cookies->count];
+	uint32_t sets = cookies->count / TCP_COOKIE_WAYS;
+
+	return &cookies->taken[(uint32_t)(cookie->id >> 32) % sets * TCP_COOKIE_WAYS];
 }
 
-bool tcp_cookie_was_taken(const struct tcp_cookies *cookies, uint64_t id)
+bool tcp_cookie_was_taken(const struct tcp_cookies *cookies, const struct tcp_cookie *cookie)
 {
-	return *place(cookies, id) == id;
+	const uint64_t *set = set_of(cookies, cookie);
+
+	for (uint32_t way = 0; way < TCP_COOKIE_WAYS; way++)
+		if (set[way] == cookie->id)
+			return true;
+	return false;
 }
 
-void tcp_cookie_take(struct tcp_cookies *cookies, uint64_t id)
+void tcp_cookie_take(struct tcp_cookies *cookies, const struct tcp_cookie *cookie)
 {
-	*place(cookies, id) = id;
+	uint64_t *set = set_of(cookies, cookie);
+
+	memmove(set + 1, set, (TCP_COOKIE_WAYS - 1) * sizeof(*set));
+	set[0] = cookie->id;
 }
 
 uint32_t tcp_cookie_ts(const struct tcp_options *agreed, bool has_ecn, uint32_t ts_now)

@@ -143,8 +143,7 @@ static bool open_by_cookie(struct tcp_stack *stack, struct tcp_packet *packet, u
 		agreed.has_ts = true;
 		agreed.ts_value = packet->options.ts_value;
 		tcp_cookie_read_ts(packet->options.ts_echo, &agreed, &has_ecn);
-		packet->options.ts_echo =
-			0; /* its low bits are no time: no round trip is measured */
+		packet->options.ts_echo = 0; /* its low bits are no time to measure by */
 	}
 	tcb = make_embryo(stack, &packet->tuple, packet->ack - 1, packet->seq - 1, &agreed);
 	if (tcb == NULL)
@@ -167,51 +166,46 @@ static bool is_cookie_time(const struct tcp_stack *stack, const struct tcp_packe
 	       (packet->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_ACK;
 }
 
-/** @return a number for the cookie that the packet brings; 0: none, or one that was used */
-static uint64_t check_cookie(struct tcp_stack *stack, const struct tcp_packet *packet,
-			     int64_t now_ns, uint16_t *ret_mss)
+/** @param[out] ret_cookie  set for TCP_COOKIE_GOOD: one that opened nothing yet */
+static enum tcp_cookie_kind check_cookie(struct tcp_stack *stack, const struct tcp_packet *packet,
+					 int64_t now_ns, struct tcp_cookie *ret_cookie)
 {
-	uint64_t id = tcp_cookie_check(&stack->config.secret, &packet->tuple, packet->seq - 1,
-				       packet->ack - 1, now_ns, ret_mss);
+	enum tcp_cookie_kind kind =
+		tcp_cookie_check(&stack->config.secret, &packet->tuple, packet->seq - 1,
+				 packet->ack - 1, now_ns, ret_cookie);
 
-	if (id != 0 && !tcp_cookie_was_taken(&stack->cookies, id))
-		return id;
-	counters_inc(stack->counters, COUNTER_TCP_COOKIES_FAILED);
-	return 0;
+	if (kind == TCP_COOKIE_GOOD && tcp_cookie_was_taken(&stack->cookies, ret_cookie))
+		kind = TCP_COOKIE_NONE;
+	if (kind != TCP_COOKIE_GOOD)
+		counters_inc(stack->counters, COUNTER_TCP_COOKIES_FAILED);
+	return kind;
 }
 
 /** @return false: it has nothing to do with a cookie, refuse it */
-static bool take_cookie(struct tcp_stack *stack, struct tcp_packet *packet, int64_t now_ns)
+static bool take_cookie(struct tcp_stack *stack, struct tcp_packet *packet, struct tcb *embryo,
+			int64_t now_ns)
 {
-	uint16_t mss;
-	uint64_t id;
+	struct tcp_cookie cookie;
+	enum tcp_cookie_kind kind;
 
 	if (!is_cookie_time(stack, packet, now_ns))
 		return false;
-	id = check_cookie(stack, packet, now_ns, &mss);
-	if (id == 0)
-		return tcp_packet_length(packet) > 0;
-	if (open_by_cookie(stack, packet, mss, now_ns))
-		tcp_cookie_take(&stack->cookies, id);
+	kind = check_cookie(stack, packet, now_ns, &cookie);
+	if (kind != TCP_COOKIE_GOOD)
+		return kind == TCP_COOKIE_LATER;
+	if (embryo != NULL)
+		tcp_tcb_close(embryo, TCP_CLOSED_ABORT);
+	if (open_by_cookie(stack, packet, cookie.mss, now_ns))
+		tcp_cookie_take(&stack->cookies, &cookie);
 	return true;
 }
 
 void tcp_listen_wrong_ack(struct tcb *embryo, struct tcp_packet *packet, int64_t now_ns)
 {
 	struct tcp_stack *stack = embryo->stack;
-	uint16_t mss;
-	uint64_t id;
 
-	if (embryo->is_active || !is_cookie_time(stack, packet, now_ns)) {
+	if (embryo->is_active || !take_cookie(stack, packet, embryo, now_ns))
 		tcp_output_refuse(stack, packet, now_ns);
-		return;
-	}
-	id = check_cookie(stack, packet, now_ns, &mss);
-	if (id == 0)
-		return;
-	tcp_tcb_close(embryo, TCP_CLOSED_ABORT);
-	if (open_by_cookie(stack, packet, mss, now_ns))
-		tcp_cookie_take(&stack->cookies, id);
 }
 
 void tcp_listen_input(struct tcp_stack *stack, struct tcp_packet *packet, int64_t now_ns)
@@ -223,7 +217,7 @@ void tcp_listen_input(struct tcp_stack *stack, struct tcp_packet *packet, int64_
 	if (!tcp_listen_is_open(stack, packet->tuple.local_port)) {
 		refuse(stack, packet, now_ns);
 	} else if ((packet->flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) != TCP_SYN) {
-		if (!take_cookie(stack, packet, now_ns))
+		if (!take_cookie(stack, packet, NULL, now_ns))
 			refuse(stack, packet, now_ns);
 	} else {
 		uint32_t isn = tcp_isn(&stack->config.secret, &packet->tuple, now_ns);

@@ -5,9 +5,8 @@
  * half open, SYNs are answered with cookies and forgotten: a flood of them locks nobody out. An embryo
  * gives up its place only when there is no other, to a peer that brings a cookie back.
  *
- * While cookies are out, a segment of no connection that takes sequence space is not answered with a
- * reset when its cookie is wrong: it may be the second of a flight whose first was lost, and the first
- * will come again.
+ * While cookies are out, a segment of no connection that brings one but is not its peer's first is not
+ * answered with a reset: the first was lost, and will come again.
  *
  * Context: owning core. Limits: config.syn_backlog_max embryos.
  * Source: RFC 9293 section 3.10.7.2, RFC 4987 sections 3.3 (recycling the oldest) and 3.6 (cookies).
@@ -27,8 +26,7 @@ void tcp_listen_input(struct tcp_stack *stack, struct tcp_packet *packet, int64_
 
 /**
  * An embryo's peer acknowledges another number than ours. One of its SYNs may have been answered by a
- * cookie and another one made the embryo: the cookie counts then, and the embryo ends. While cookies
- * are out a peer that shows none is not reset: it may have sent the one that does before.
+ * cookie and another one made the embryo: the cookie counts then, and the embryo ends.
  */
 void tcp_listen_wrong_ack(struct tcb *embryo, struct tcp_packet *packet, int64_t now_ns);
 

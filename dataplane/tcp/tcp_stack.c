@@ -5,8 +5,9 @@
 #include "dataplane/tcp/tcp_timer.h"
 #include "dataplane/tcp/tcp_timewait.h"
 
-#define PIECES_SHARE 4   /* one connection may hold a quarter of all pieces */
-#define PIECES_FLOOR 16U /* but at least these, if there are so many */
+#define PIECES_SHARE  4   /* one connection may hold a quarter of all pieces */
+#define COOKIES_TAKEN 8   /* remembered for each connection; multiple of the ways */
+#define PIECES_FLOOR  16U /* but at least these, if there are so many */
 /* Ranges of sent bytes: some for each connection, and as many again as one busy connection may use. */
 #define SENT_SHARE 8U
 
@@ -61,7 +62,7 @@ uint64_t tcp_stack_size(const struct tcp_config *config)
 	return sizeof(struct tcp_stack) +
 	       config->connections_max *
 		       (uint64_t)(sizeof(struct tcb) + sizeof(struct tcp_timewait) +
-				  sizeof(uint64_t)) + /* the last: cookies that were taken */
+				  COOKIES_TAKEN * sizeof(uint64_t)) +
 	       MAX(config->held_pieces_max, 1U) * (uint64_t)sizeof(struct tcp_piece) +
 	       sent_ranges_of(config) * (uint64_t)sizeof(struct tcp_sent_range) +
 	       slots_of(config) * (uint64_t)sizeof(struct tcp_table_slot);
@@ -93,7 +94,7 @@ struct tcp_stack *tcp_stack_new(const struct tcp_config *config, const struct tc
 	stack->piece_nodes = calloc(MAX(config->held_pieces_max, 1U), sizeof(*stack->piece_nodes));
 	stack->sent_ranges = calloc(sent_ranges_of(config), sizeof(*stack->sent_ranges));
 	stack->slots = calloc(slot_count, sizeof(*stack->slots));
-	stack->cookies.count = config->connections_max;
+	stack->cookies.count = COOKIES_TAKEN * config->connections_max;
 	stack->cookies.taken = calloc(stack->cookies.count, sizeof(*stack->cookies.taken));
 	if (stack->tcbs == NULL || stack->timewait_nodes == NULL || stack->piece_nodes == NULL ||
 	    stack->sent_ranges == NULL || stack->slots == NULL || stack->cookies.taken == NULL) {

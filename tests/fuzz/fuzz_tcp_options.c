@@ -27,24 +27,28 @@ static void check_same(const struct tcp_options *a, const struct tcp_options *b)
 static void try_cookie(const struct tcp_packet *packet)
 {
 	static const struct siphash_key key = { 3, 4 };
-	uint32_t cookie = tcp_cookie_make(&key, &packet->tuple, packet->seq, packet->options.mss,
-					  packet->ack * NS_PER_MS);
-	struct tcp_options read = { 0 };
-	uint16_t mss = 0;
-	bool has_ecn;
+	int64_t now_ns = packet->ack * NS_PER_MS;
+	uint32_t number =
+		tcp_cookie_make(&key, &packet->tuple, packet->seq, packet->options.mss, now_ns);
 	uint32_t ts = tcp_cookie_ts(&packet->options, packet->flags & 1, packet->ack);
+	struct tcp_options read = { 0 };
+	struct tcp_cookie cookie;
+	bool has_ecn;
 
-	CHECK(tcp_cookie_check(&key, &packet->tuple, packet->seq, cookie, packet->ack * NS_PER_MS,
-			       &mss));
-	CHECK(mss <= MAX(packet->options.mss, 88));
+	CHECK(tcp_cookie_check(&key, &packet->tuple, packet->seq, number, now_ns, &cookie) ==
+	      TCP_COOKIE_GOOD);
+	CHECK(cookie.mss <= MAX(packet->options.mss, 88));
+	CHECK(tcp_cookie_check(&key, &packet->tuple, packet->seq + 1, number, now_ns, &cookie) !=
+	      TCP_COOKIE_NONE);
 	tcp_cookie_read_ts(ts, &read, &has_ecn);
 	CHECK(packet->ack - ts < 128);
 	CHECK(read.has_wscale == packet->options.has_wscale);
 	CHECK(!read.has_wscale || read.wscale == packet->options.wscale);
 	CHECK(read.sack_permitted == packet->options.sack_permitted);
 	CHECK(has_ecn == ((packet->flags & 1) != 0));
-	if (tcp_cookie_check(&key, &packet->tuple, packet->seq, packet->ack, 0, &mss))
-		CHECK(mss >= 88);
+	if (tcp_cookie_check(&key, &packet->tuple, packet->seq, packet->ack, 0, &cookie) ==
+	    TCP_COOKIE_GOOD)
+		CHECK(cookie.mss >= 88);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

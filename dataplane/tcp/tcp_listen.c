@@ -167,13 +167,21 @@ static bool is_cookie_time(const struct tcp_stack *stack, const struct tcp_packe
 }
 
 /** @param[out] ret_cookie  set for TCP_COOKIE_GOOD: one that opened nothing yet */
-static enum tcp_cookie_kind check_cookie(struct tcp_stack *stack, const struct tcp_packet *packet,
+static enum tcp_cookie_kind check_cookie(struct tcp_stack *stack, struct tcp_packet *packet,
 					 int64_t now_ns, struct tcp_cookie *ret_cookie)
 {
-	enum tcp_cookie_kind kind =
-		tcp_cookie_check(&stack->config.secret, &packet->tuple, packet->seq - 1,
-				 packet->ack - 1, now_ns, ret_cookie);
+	const struct siphash_key *secret = &stack->config.secret;
+	enum tcp_cookie_kind kind = tcp_cookie_check(secret, &packet->tuple, packet->seq - 1,
+						     packet->ack - 1, now_ns, ret_cookie);
 
+	/* A keepalive probe has the number before: its sender has nothing to say, and its last
+	   acknowledgement, which the probe repeats, was lost. */
+	if (kind == TCP_COOKIE_LATER && tcp_packet_length(packet) == 0) {
+		kind = tcp_cookie_check(secret, &packet->tuple, packet->seq, packet->ack - 1,
+					now_ns, ret_cookie);
+		if (kind == TCP_COOKIE_GOOD)
+			packet->seq++;
+	}
 	if (kind == TCP_COOKIE_GOOD && tcp_cookie_was_taken(&stack->cookies, ret_cookie))
 		kind = TCP_COOKIE_NONE;
 	if (kind != TCP_COOKIE_GOOD)

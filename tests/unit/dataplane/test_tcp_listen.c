@@ -171,6 +171,32 @@ static void test_tcp_listen_rfc4987_wrong_cookie_opens_nothing(void **state)
 	rig_close(&rig);
 }
 
+/** The last acknowledgement of a silent peer is lost: its keepalive opens the connection. */
+static void test_tcp_listen_rfc4987_keepalive_brings_the_cookie(void **state)
+{
+	static const struct rig_step steps[] = {
+		{ IN, S },
+		{ OUT, SA, 0, 1 },
+		{ IN, A, 0, 1 },
+		{ STATE, .size = TCP_STATE_ESTABLISHED },
+		{ IN, A, 1, 1, 10 },
+		{ GOT, .size = 10 },
+		{ SEND, .size = 10 },
+		{ OUT, A, 1, 11, 10 },
+		{ RIG_END },
+	};
+	struct tcp_config config = rig_config();
+	struct rig rig;
+
+	(void)state;
+	rig_open(&rig, &config);
+	fill_backlog(&rig);
+	rig.port = 3;
+	rig_play(&rig, steps);
+	assert_int_equal(rig.accepted, 1);
+	rig_close(&rig);
+}
+
 /** The first segment of a connection, late or again, opens no second one that takes it twice. */
 static void test_tcp_listen_rfc4987_cookie_opens_once(void **state)
 {
@@ -344,6 +370,7 @@ int main(void)
 		cmocka_unit_test(test_tcp_listen_rfc4987_flood_is_answered_with_cookies),
 		cmocka_unit_test(test_tcp_listen_rfc4987_cookie_keeps_scale_and_sack),
 		cmocka_unit_test(test_tcp_listen_rfc4987_wrong_cookie_opens_nothing),
+		cmocka_unit_test(test_tcp_listen_rfc4987_keepalive_brings_the_cookie),
 		cmocka_unit_test(test_tcp_listen_rfc4987_cookie_opens_once),
 		cmocka_unit_test(test_tcp_listen_rfc4987_cookie_and_embryo_of_one_peer),
 		cmocka_unit_test(test_tcp_listen_no_cookies_while_there_is_room),

@@ -140,6 +140,9 @@ static int make_memory(struct wire_client *client, const struct wire_client_conf
 		.time_wait_ms = config->time_wait_ms != 0 ? config->time_wait_ms : TIME_WAIT_MS,
 		.syn_backlog_max = config->connections_max,
 		.keepalive_ms = config->keepalive_ms,
+		.congestion = (uint8_t)config->congestion,
+		.ecn = (uint8_t)config->ecn,
+		.has_pacing = config->has_pacing,
 	};
 
 	prng_secure(&tcp.secret, sizeof(tcp.secret));

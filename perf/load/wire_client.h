@@ -35,6 +35,9 @@ struct wire_client_config {
 	uint32_t window_max;   /* bytes of receive window; 0: 1 MiB */
 	uint32_t keepalive_ms; /* 0: off */
 	uint32_t time_wait_ms; /* 0: 2000 */
+	enum tcp_cc_algorithm congestion;
+	enum tcp_ecn_policy ecn;
+	bool has_pacing;
 };
 
 /** Every member is set. */

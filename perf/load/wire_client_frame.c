@@ -174,6 +174,8 @@ bool wire_client_frame_out(void *ctx, const struct tcp_segment_out *segment)
 	packet.size = (uint16_t)(PAYLOAD_BEGIN + size);
 	ip4_write(packet.data + IP_BEGIN, tuple->local_address, tuple->peer_address, IP4_TCP,
 		  client->ip_id++, size);
+	if (segment->ecn != 0)
+		ip4_set_ecn(packet.data + IP_BEGIN, segment->ecn);
 	tcp = packet.data + PAYLOAD_BEGIN;
 	memcpy(tcp, segment->header, segment->header_size);
 	if (segment->payload_size > 0)

@@ -32,6 +32,7 @@
 #define HELD_NS        (2 * NS_PER_MS) /* who is to be overtaken waits no longer */
 #define TAKE_MAX       64
 #define TCP_PROTOCOL   6
+#define ECN_BITS       3 /* both set: congestion experienced; none: cannot be marked */
 #define CAPTURE_LIMIT  (64U << 20)
 #define CAPTURE_SNAP   128
 #define TIMER_SLACK_NS 1000
@@ -51,7 +52,7 @@ struct direction {
 	uint32_t held_count;
 	int64_t free_ns; /* when the rate allows the next one */
 	uint64_t frames, ip, bytes, lost, duplicated, corrupted, reordered, queue_drops, sent;
-	uint64_t bad_checksums, partial_checksums;
+	uint64_t marked, bad_checksums, partial_checksums;
 };
 
 struct bridge {
@@ -163,6 +164,15 @@ static bool pass_rate(struct direction *direction, uint32_t size, int64_t now_ns
 	return true;
 }
 
+/* @return whether it could be marked */
+static bool mark(uint8_t *ip)
+{
+	if ((ip[1] & ECN_BITS) == 0)
+		return false;
+	ip4_set_ecn(ip, ECN_BITS);
+	return true;
+}
+
 static void put(struct bridge *bridge, struct direction *direction, struct packet *packet)
 {
 	if (packet->overtaken_by > 0 && direction->held_count < HELD_MAX) {
@@ -212,6 +222,8 @@ static void impair(struct bridge *bridge, uint32_t index, const struct netem_fra
 		struct packet *packet = packet_new(bridge, frame, index);
 		uint32_t bits = (packet->size - ETH_HEADER_SIZE) * 8, bit = fate.corrupt_at % bits;
 
+		if (fate.is_marked && mark(packet->bytes + ETH_HEADER_SIZE))
+			direction->marked++;
 		packet->due_ns = due_ns;
 		packet->overtaken_by = fate.overtaken_by;
 		if (fate.is_corrupted)
@@ -339,12 +351,13 @@ static void print_direction(const char *name, const struct direction *at, struct
 			    const struct netem_port *to)
 {
 	printf("\"%s\":{\"frames\":%lu,\"ip\":%lu,\"bytes\":%lu,\"lost\":%lu,\"duplicated\":%lu,"
-	       "\"corrupted\":%lu,\"reordered\":%lu,\"queue_drops\":%lu,\"sent\":%lu,"
+	       "\"corrupted\":%lu,\"reordered\":%lu,\"marked\":%lu,\"queue_drops\":%lu,\"sent\":%lu,"
 	       "\"bad_checksums\":%lu,\"partial_checksums\":%lu,\"oversized\":%lu,"
 	       "\"ring_drops\":%lu,\"send_failed\":%lu,\"send_retries\":%lu}",
 	       name, at->frames, at->ip, at->bytes, at->lost, at->duplicated, at->corrupted,
-	       at->reordered, at->queue_drops, at->sent, at->bad_checksums, at->partial_checksums,
-	       from->oversized, netem_port_drops(from), to->failed, to->retries);
+	       at->reordered, at->marked, at->queue_drops, at->sent, at->bad_checksums,
+	       at->partial_checksums, from->oversized, netem_port_drops(from), to->failed,
+	       to->retries);
 }
 
 static int bridge_open(struct bridge *bridge, char *const interfaces[2])
@@ -396,8 +409,8 @@ static int usage(void)
 	fputs("usage: netem --seed N [--a IFACE --b IFACE | --fates COUNT]\n"
 	      "             [--both SETTINGS] [--a-to-b SETTINGS] [--b-to-a SETTINGS]\n"
 	      "             [--pcap FILE [--pcap-at a|b] [--pcap-limit BYTES] [--pcap-snap BYTES]]\n"
-	      "settings: loss=0.01,duplicate=,corrupt=,reorder=,reorder-by=,delay-us=,jitter-us=,\n"
-	      "          rate-mbit=,queue-kib=\n",
+	      "settings: loss=0.01,duplicate=,corrupt=,reorder=,reorder-by=,mark=,delay-us=,\n"
+	      "          jitter-us=,rate-mbit=,queue-kib=\n",
 	      stderr);
 	return 2;
 }

@@ -34,7 +34,8 @@ static int parse_one(struct netem_settings *settings, const char *text)
 	} chances[] = { { "loss", &settings->loss },
 			{ "duplicate", &settings->duplicate },
 			{ "corrupt", &settings->corrupt },
-			{ "reorder", &settings->reorder } };
+			{ "reorder", &settings->reorder },
+			{ "mark", &settings->mark } };
 	double value = -1;
 
 	for (size_t i = 0; i < ARRAY_COUNT(chances); i++) {
@@ -76,7 +77,7 @@ void netem_fate(const struct netem_settings *settings, uint64_t seed, uint32_t d
 	/* Each packet draws from a stream of its own, each choice at a fixed place in it: a setting
 	   more or less does not move the others. */
 	struct prng prng = { seed * UINT64_C(0x2545f4914f6cdd1d) + direction };
-	uint64_t draw[6];
+	uint64_t draw[6]; /* of which the last is for jitter */
 
 	prng.state = prng_next(&prng) ^ n * UINT64_C(0xda942042e4dd58b5);
 	for (size_t i = 0; i < ARRAY_COUNT(draw); i++)
@@ -86,10 +87,11 @@ void netem_fate(const struct netem_settings *settings, uint64_t seed, uint32_t d
 		.is_duplicated = draw[1] >> 32 < settings->duplicate,
 		.is_corrupted = draw[2] >> 32 < settings->corrupt,
 		.corrupt_at = (uint32_t)draw[2],
+		.is_marked = draw[4] >> 32 < settings->mark,
 		.overtaken_by = draw[3] >> 32 < settings->reorder
 					? 1 + (uint32_t)draw[3] % settings->reorder_by
 					: 0,
 	};
 	if (settings->jitter_ns > 0)
-		ret_fate->jitter_ns = (int64_t)(draw[4] % ((uint64_t)settings->jitter_ns + 1));
+		ret_fate->jitter_ns = (int64_t)(draw[5] % ((uint64_t)settings->jitter_ns + 1));
 }

@@ -12,7 +12,7 @@
 
 /** One direction. Chances are out of 2^32. */
 struct netem_settings {
-	uint64_t loss, duplicate, corrupt, reorder;
+	uint64_t loss, duplicate, corrupt, reorder, mark;
 	uint32_t reorder_by; /* packets that overtake a reordered one, at most */
 	int64_t delay_ns;
 	int64_t jitter_ns;   /* up to so much more, evenly */
@@ -22,6 +22,7 @@ struct netem_settings {
 
 struct netem_fate {
 	bool is_lost, is_duplicated, is_corrupted;
+	bool is_marked;        /* told of congestion, if it can be (RFC 3168) */
 	uint32_t overtaken_by; /* packets; 0: keeps its place */
 	uint32_t corrupt_at;   /* which bit, to be taken modulo the bits there are */
 	int64_t jitter_ns;
@@ -31,8 +32,8 @@ struct netem_fate {
 void netem_settings_init(struct netem_settings *settings);
 
 /**
- * Read "loss=0.01,duplicate=0.01,corrupt=0.01,reorder=0.1,reorder-by=8,delay-us=20000,jitter-us=0,
- * rate-mbit=0,queue-kib=256", any of them, over what is set.
+ * Read "loss=0.01,duplicate=0.01,corrupt=0.01,reorder=0.1,reorder-by=8,mark=0.1,delay-us=20000,
+ * jitter-us=0,rate-mbit=0,queue-kib=256", any of them, over what is set.
  *
  * @return 0; -EINVAL
  */

@@ -208,6 +208,8 @@ enum option_name {
 	OPT_NIC,
 	OPT_ADDRESS,
 	OPT_CONGESTION,
+	OPT_ECN,
+	OPT_PACING,
 	OPT_LIMIT_MS,
 	OPT_COUNT
 };
@@ -235,6 +237,8 @@ static const struct option known[OPT_COUNT + 1] = {
 	[OPT_NIC] = { "nic", required_argument, NULL, OPT_NIC },
 	[OPT_ADDRESS] = { "address", required_argument, NULL, OPT_ADDRESS },
 	[OPT_CONGESTION] = { "congestion", required_argument, NULL, OPT_CONGESTION },
+	[OPT_ECN] = { "ecn", no_argument, NULL, OPT_ECN },
+	[OPT_PACING] = { "pacing", no_argument, NULL, OPT_PACING },
 	[OPT_LIMIT_MS] = { "limit-ms", required_argument, NULL, OPT_LIMIT_MS },
 };
 
@@ -323,6 +327,10 @@ static bool take_option(struct talk_plan *plan, int option)
 	case OPT_ADDRESS:
 		plan->own_address = optarg;
 		return true;
+	case OPT_ECN:
+		return plan->has_ecn = true;
+	case OPT_PACING:
+		return plan->has_pacing = true;
 	case OPT_CONGESTION:
 		plan->congestion = optarg;
 		return true;

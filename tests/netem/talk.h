@@ -36,7 +36,9 @@ struct talk_plan {
 	uint32_t mtu;            /* own TCP */
 	const char *nic;         /* own TCP: nic_config.port */
 	const char *own_address; /* own TCP */
-	const char *congestion;  /* kernel: name of an algorithm; NULL: its default */
+	const char *congestion;  /* name of an algorithm; NULL: the stack's default */
+	bool has_ecn;            /* own TCP: asks for it, else it accepts it */
+	bool has_pacing;         /* own TCP */
 	int64_t limit_ns;        /* whatever is open then is reported so */
 };
 

@@ -249,6 +249,10 @@ int main(int argc, char **argv)
 	config.mtu = (uint16_t)own.plan.mtu;
 	config.window_max = own.plan.window_max != 0 ? own.plan.window_max : WINDOW_MAX;
 	config.output_size = config.window_max;
+	config.ecn = own.plan.has_ecn ? TCP_ECN_REQUEST : TCP_ECN_ACCEPT;
+	config.has_pacing = own.plan.has_pacing;
+	if (own.plan.congestion != NULL && strcmp(own.plan.congestion, "newreno") == 0)
+		config.congestion = TCP_CC_NEWRENO;
 	config.connections_max = own.plan.connections + 1;
 	if (wire_client_open(&config, &ops, &own, &own.client, error, sizeof(error)) != 0) {
 		fprintf(stderr, "talk_own: %s\n", error);

@@ -36,8 +36,21 @@ LINKS = {
     "corrupt": "corrupt=0.01",
     "delay-20ms": "delay-us=20000",
     "delay-20ms-loss-1": "delay-us=20000,loss=0.01",
+    "queue": "rate-mbit=200,queue-kib=128,delay-us=5000",
+    "newreno": "loss=0.005,delay-us=2000",
+    "ecn": "mark=0.01,delay-us=2000",
+    "pacing": "rate-mbit=200,queue-kib=64,delay-us=5000",
 }
-COUNTED = {"loss": "lost", "reorder": "reordered", "duplicate": "duplicated", "corrupt": "corrupted"}
+# What side a is told beside that, as our TCP and as Linux's.
+OWN_WORDS = {
+    "delay-20ms": ["--window", str(4 << 20)],  # more is under way than our usual window
+    "newreno": ["--congestion", "newreno"],
+    "ecn": ["--ecn"],
+    "pacing": ["--pacing"],
+}
+CONGESTION = {"newreno": "reno"}  # of Linux, on either side; else CUBIC
+COUNTED = {"loss": "lost", "mark": "marked", "reorder": "reordered", "duplicate": "duplicated",
+           "corrupt": "corrupted"}
 
 
 class End:
@@ -56,7 +69,7 @@ class Run:
         self.link = self.counters = None
         self.capture = capture
         self.drops = 0
-        self.sent = self.mbit = 0
+        self.sent = self.mbit = self.timeouts = 0
 
     def all_ends(self):
         return self.ends["a"] + self.ends["l"]
@@ -87,7 +100,7 @@ class Rig:
         if self.kind(side, end) == "own":
             return Program([*net.inside(side), OWN, *words, "--nic",
                             f"af_xdp:{net.interfaces[side]}", "--address", net.addresses[side]])
-        return Program([*net.inside(side), KERNEL, "--congestion", "cubic", *words])
+        return Program([*net.inside(side), KERNEL, *words])
 
     @staticmethod
     def kind(side, end):
@@ -149,15 +162,21 @@ class Matrix:
         self.rig = rig
         self.report = []
 
-    def transfer(self, link, sender, kind):
-        options = self.rig.options
+    def transfer(self, name, sender, kind):
+        options, link = self.rig.options, LINKS[name]
         source = End("--send", str(options.size), "--send-ms", str(options.send_ms), connects=True)
-        sink = End()
+        sink = End("--shut-after-eof")
         ends = {"a": source, "l": sink} if sender == "a" else {"a": sink, "l": source}
         ends["a"].kind = kind
-        if "delay" in link:  # more is under way than our usual window
-            ends["a"].words += ["--window", str(4 << 20)]
+        for side, end in ends.items():
+            if self.rig.kind(side, end) == "own":
+                end.words += OWN_WORDS.get(name, [])
+            else:
+                end.words += ["--congestion", CONGESTION.get(name, "cubic")]
+        self.rig.net.set_ecn(name == "ecn")
+        before = self.rig.net.timeouts(sender)
         run = self.rig.run(link, ends, seconds=options.limit)
+        run.timeouts = self.rig.net.timeouts(sender) - before
         ended(run.all_ends())
         near, far = run.ends[sender][0], run.ends["l" if sender == "a" else "a"][0]
         need(near["sent"] > 0 and near["sent"] == far["received"], f"{near} {far}")
@@ -179,20 +198,22 @@ class Matrix:
                  f"{word} {chance}: {run.link}")
 
     def compare(self, name, sender):
-        link, rig = LINKS[name], self.rig
-        beside = self.transfer(link, sender, "kernel")
-        ours = self.transfer(link, sender, "own")
+        rig = self.rig
+        beside = self.transfer(name, sender, "kernel")
+        ours = self.transfer(name, sender, "own")
         counters = ours.counters
-        own_again = counters.get("tcp_retransmits", 0)
+        again, timeouts = ours.ends["l"][0]["retransmits"], ours.timeouts
+        if sender == "a":
+            again, timeouts = counters.get("tcp_retransmits", 0), counters.get("tcp_rto", 0)
         self.report.append({
             "link": name, "sender": "ours" if sender == "a" else "linux",
             "mbit": round(ours.mbit, 1), "linux_mbit": round(beside.mbit, 1),
             "ratio": round(ours.mbit / beside.mbit, 2), "bytes": ours.sent,
             "linux_bytes": beside.sent, "drops": ours.drops, "linux_drops": beside.drops,
-            "retransmits": own_again if sender == "a" else ours.ends["l"][0]["retransmits"],
+            "retransmits": again,
             "linux_retransmits": beside.ends[sender][0]["retransmits"],
-            "timeouts": counters.get("tcp_rto", 0), "seed": rig.options.seed, "counters": counters,
-            "counts": ours.link})
+            "timeouts": timeouts, "linux_timeouts": beside.timeouts, "seed": rig.options.seed,
+            "counters": counters, "counts": ours.link})
         print(f"    {ours.mbit:8.1f} Mbit/s, Linux to Linux {beside.mbit:8.1f}", flush=True)
         damaged = sum(counters.get(f"wireport_drop_{what}", 0)
                       for what in ("tcp_checksum", "ip_checksum", "ip"))
@@ -200,15 +221,31 @@ class Matrix:
             need(damaged == 0, f"damage on a link that does none: {counters}")
         elif ours.link["b_to_a"]["corrupted"] > 10:
             need(damaged > 0, f"damage was not seen: {counters} {ours.link}")
-        rig.judge(ours, is_clean=name in ("clean", "delay-20ms"), is_damaged=name == "corrupt")
+        if name == "ecn":
+            self.check_marks(ours, sender)
+        rig.judge(ours, is_clean=name in ("clean", "delay-20ms", "ecn"),
+                  is_damaged=name == "corrupt")
+
+    @staticmethod
+    def check_marks(ours, sender):
+        """Who sends slows down for marks; nothing is lost, so nothing is sent again."""
+        counters, marked = ours.counters, sum(ours.link[way]["marked"] for way in DIRECTIONS)
+        need(counters.get("tcp_ecn_agreed", 0) == 1, f"no ECN: {counters}")
+        need(marked > 0, f"nothing was marked: {ours.link}")
+        need(counters.get("tcp_ecn_reductions" if sender == "a" else "tcp_ecn_marked", 0) > 0,
+             f"marks are not seen: {counters}")
+        need(sender == "a" or counters["tcp_ecn_marked"] == ours.link["b_to_a"]["marked"],
+             f"marks are not counted: {counters} {ours.link}")
 
     def print_table(self):
-        print(f"\n{'link':<20}{'sender':<8}{'Mbit/s':>10}{'Linux':>10}{'ratio':>7}{'again':>7}"
-              f"{'Linux':>7}{'RTOs':>6}{'dropped by the machine':>24}")
+        """Of each pair the second is Linux to Linux."""
+        print(f"\n{'link':<18}{'sender':<7}{'Mbit/s':>8}{'Linux':>8}{'ratio':>7}{'sent again':>14}"
+              f"{'timeouts':>10}{'the machine dropped':>21}")
         for row in self.report:
-            print(f"{row['link']:<20}{row['sender']:<8}{row['mbit']:>10.1f}{row['linux_mbit']:>10.1f}"
+            print(f"{row['link']:<18}{row['sender']:<7}{row['mbit']:>8.1f}{row['linux_mbit']:>8.1f}"
                   f"{row['ratio']:>7.2f}{row['retransmits']:>7}{row['linux_retransmits']:>7}"
-                  f"{row['timeouts']:>6}{row['drops']:>12}{row['linux_drops']:>12}")
+                  f"{row['timeouts']:>5}{row['linux_timeouts']:>5}{row['drops']:>13}"
+                  f"{row['linux_drops']:>8}")
 
 
 class Races:
@@ -290,7 +327,7 @@ class Races:
         """The same when probes and updates of the window get lost."""
         run, first, second = self.play(
             order, End("--send", "6000000"),
-            End("--stall-at", "200000", "--stall-ms", "1500"), link="loss=0.05")
+            End("--stall-at", "200000", "--stall-ms", "1500"), link="loss=0.05", seconds=60)
         ended(first + second)
         need(second[0]["received"] == 6000000, f"{second}")
         self.rig.judge(run)
@@ -304,7 +341,7 @@ class Races:
 
     def nothing(self, order):
         """Opened, and closed at once without a byte."""
-        run, first, second = self.play(order, End(), End(), link="loss=0.2", connections=16)
+        run, first, second = self.play(order, End(), End(), link="loss=0.1", connections=8, seconds=60)
         ended(first + second)
         self.rig.judge(run)
 
@@ -336,7 +373,7 @@ def read_options():
     parser.add_argument("--keep", metavar="FOLDER", help="keep the captures there")
     options = parser.parse_args()
     options.size = 1_000_000_000 if options.long else 16_000_000
-    options.send_ms = 60_000 if options.long else 1500
+    options.send_ms = 60_000 if options.long else 1000
     options.limit = 200 if options.long else 40
     options.capture = 40_000_000 if options.long else 1_000_000
     options.json = options.json or os.path.join(BUILD, "linux.json")

@@ -14,8 +14,9 @@ import tempfile
 from box import need
 
 FIELDS = ("frame.number", "ip.src", "tcp.stream", "tcp.seq_raw", "tcp.ack_raw", "tcp.len",
-          "tcp.flags", "tcp.window_size_value", "tcp.options.wscale.shift", "_ws.malformed", "_ws.expert.severity",
-          "_ws.expert.message", "tcp.analysis.retransmission", "tcp.analysis.fast_retransmission",
+          "tcp.flags", "tcp.window_size_value", "tcp.options.wscale.shift", "_ws.malformed",
+          "_ws.expert.severity", "_ws.expert.message", "tcp.analysis.retransmission",
+          "tcp.analysis.fast_retransmission",
           "tcp.analysis.spurious_retransmission", "tcp.analysis.ack_lost_segment")
 FIN, SYN, RST, ACK = 1, 2, 4, 16
 EXPERT_ERROR = 0x800000
@@ -97,9 +98,11 @@ def judge_one(row, own, peer, is_clean, is_damaged):
         yield f"{at}: malformed {' '.join(row.errors)}"
     if not row.is_tcp:
         return
-    if row.flags & ACK and peer.end is not None and not is_damaged and (
-            row.acks_lost or ahead(row.ack, peer.end) > 0):
-        yield f"{at}: acknowledges {ahead(row.ack, peer.end)} bytes that the peer never sent"
+    if row.flags & ACK and peer.end is not None and not is_damaged:
+        if ahead(row.ack, peer.end) > 0:
+            yield f"{at}: acknowledges {ahead(row.ack, peer.end)} bytes that the peer never sent"
+        elif row.acks_lost:
+            yield f"{at}: acknowledges what did not come"
     if is_clean and row.is_again:
         yield f"{at}: sent again though nothing was lost"
     if row.flags & ACK and not row.flags & (RST | SYN) and own.edge is not None:

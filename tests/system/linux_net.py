@@ -137,6 +137,18 @@ class Net:
                      f"{self.addresses['a']}/24", "dev", self.interfaces["a"])
             self.has_address = wanted
 
+    def set_ecn(self, wanted):
+        """Whether the kernels ask for explicit congestion notification, or only accept it."""
+        for side in ("a", "l"):
+            self.run(side, "sysctl", "-qw", f"net.ipv4.tcp_ecn={1 if wanted else 2}")
+
+    def timeouts(self, side):
+        """Retransmission timeouts of the kernel's TCP there."""
+        out = subprocess.run([*self.inside(side), "cat", "/proc/net/netstat"], check=True,
+                             capture_output=True, text=True).stdout
+        names, values = [line.split() for line in out.splitlines() if line.startswith("TcpExt:")]
+        return int(dict(zip(names, values))["TCPTimeouts"])
+
     def drops(self):
         """Frames that the kernel threw away between the programs."""
         total = 0

@@ -262,10 +262,12 @@ int64_t wireport_next_ns(const struct wireport *port)
 {
 	int64_t next_ns = tcp_next_timer_ns(port->tcp);
 
-	if (!list_is_empty(&port->work) || port->is_burst_open || port->send_count > 0)
+	if (!list_is_empty(&port->work) || port->is_burst_open)
 		return 0;
 	if (port->self.left > 0)
 		next_ns = MIN(next_ns, port->self.due_ns);
+	if (port->send_count > 0)
+		next_ns = MIN(next_ns, port->now_ns + WIREPORT_OFFER_NS);
 	if (port->unresolved_count > 0)
 		next_ns = MIN(next_ns, port->now_ns + ARP_RETRY_NS / 10);
 	return next_ns;

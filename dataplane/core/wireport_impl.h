@@ -27,6 +27,8 @@
 #define WIREPORT_HANDED_MAX    512 /* packets under way to other cores */
 #define WIREPORT_HELD_MAX      1024
 #define WIREPORT_UNRESOLVED_NS (3 * NS_PER_S)
+#define WIREPORT_STUCK_NS      (50 * NS_PER_MS)  /* frames wait for the port at most */
+#define WIREPORT_OFFER_NS      (100 * NS_PER_US) /* how soon a sleeping core offers them again */
 
 /*
  * What one turn does at most, so that a turn stays far below a millisecond and a connection that has
@@ -84,6 +86,8 @@ struct wireport {
 	struct arp_table arp;
 	struct nic_packet send[WIREPORT_SEND_MAX];
 	uint16_t send_count;
+	uint16_t send_waiting; /* of these the port had no room for before */
+	int64_t stuck_ns;      /* since when it has taken none; 0: it did */
 	uint32_t unresolved_count;
 	struct wireport_unresolved unresolved[WIREPORT_UNRESOLVED];
 	struct list work, open, idle; /* struct wireport_conn */

@@ -9,8 +9,18 @@
 #define TCP_CHECKSUM_AT 16
 #define IOVECS          8
 
+/* The port has taken nothing for so long that nobody waits for these frames any more. */
+static void drop_stuck(struct wireport *port)
+{
+	for (uint16_t i = 0; i < port->send_count; i++)
+		nic_packet_free(port->nic, port->queue, port->send[i].handle);
+	counters_add(port->counters, COUNTER_WIREPORT_DROP_STUCK, port->send_count);
+	port->send_count = port->send_waiting = 0;
+	port->stuck_ns = 0;
+}
+
 /* What the port has no room for now waits here for the next turn: dropping it would only make TCP send
-   it again. */
+   it again. But a port whose link is down takes nothing. */
 void wireport_send_flush(struct wireport *port)
 {
 	uint64_t size = 0;
@@ -24,11 +34,19 @@ void wireport_send_flush(struct wireport *port)
 	counters_add(port->counters, COUNTER_WIREPORT_TX_PACKETS, sent);
 	counters_add(port->counters, COUNTER_WIREPORT_TX_BYTES, size);
 	left = (uint16_t)(port->send_count - sent);
+	if (sent > 0)
+		port->stuck_ns = 0;
 	if (left > 0) {
-		counters_add(port->counters, COUNTER_WIREPORT_TX_FULL, left);
+		uint16_t waited = port->send_waiting > sent ? port->send_waiting - sent : 0;
+
+		counters_add(port->counters, COUNTER_WIREPORT_TX_FULL, (uint64_t)left - waited);
 		memmove(port->send, port->send + sent, left * sizeof(port->send[0]));
+		if (port->stuck_ns == 0)
+			port->stuck_ns = port->now_ns;
 	}
-	port->send_count = left;
+	port->send_count = port->send_waiting = left;
+	if (left > 0 && port->now_ns - port->stuck_ns >= WIREPORT_STUCK_NS)
+		drop_stuck(port);
 }
 
 static void gather(struct wireport *port, const struct nic_packet *packet)

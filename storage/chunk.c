@@ -441,6 +441,7 @@ void chunk_bind(struct chunk *chunk, const struct uuid *topic_id, uint32_t parti
 	chunk->is_bound = true;
 	chunk->segment_base = segment_base;
 	chunk->pos = pos;
+	chunk->end = pos + chunk->size;
 }
 
 void chunk_set_clean(struct chunk *chunk, void (*on_evict)(void *owner, struct chunk *chunk),

@@ -49,6 +49,7 @@ struct chunk {
 	struct list lru;      /* the pool's: linked while clean */
 	int64_t segment_base; /* bound: base offset of the segment */
 	uint32_t pos;         /* bound: file position of mem[0] */
+	uint32_t end;         /* bound: file position behind its bytes; the log may lower it */
 	struct chunk_pool *pool;
 	void (*on_evict)(void *owner, struct chunk *chunk); /* clean: the owner forgets the chunk */
 	void *owner;

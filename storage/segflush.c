@@ -107,17 +107,6 @@ static struct seglog_write *free_write(struct seglog_flush *flush)
 	return NULL;
 }
 
-/* The chunk's end, or where a newer chunk of the same segment begins. */
-static uint32_t chunk_end(const struct seglog *log, const struct chunk *chunk)
-{
-	uint32_t end = chunk->pos + chunk->size;
-	const struct chunk *next = LIST_ENTRY(chunk->node.next, struct chunk, node);
-
-	if (chunk->node.next != &log->chunks && next->segment_base == chunk->segment_base)
-		end = MIN(end, next->pos);
-	return end;
-}
-
 /* Submit the writes that still fit. @return false: the queue is full, come back */
 static bool submit_writes(struct seglog *log)
 {
@@ -132,7 +121,7 @@ static bool submit_writes(struct seglog *log)
 			return true; /* a completion goes on */
 		CHECK(chunk->segment_base == flush->segment->base);
 		CHECK(chunk->pos <= flush->cursor);
-		size = MIN(chunk_end(log, chunk), flush->end) - flush->cursor;
+		size = MIN(chunk->end, flush->end) - flush->cursor;
 		CHECK(size > 0);
 		CHECK(flush->cursor + size <=
 		      __atomic_load_n(&flush->segment->prepared, __ATOMIC_RELAXED));

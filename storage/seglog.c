@@ -231,7 +231,7 @@ static struct chunk *take_chunk(struct seglog *log, uint32_t pos, const uint8_t 
 				uint32_t block_size, int64_t now_ms)
 {
 	uint32_t size = next_chunk_size(log, now_ms);
-	struct chunk *chunk = chunk_take(log->core->chunks, size);
+	struct chunk *chunk = chunk_take(log->core->chunks, size), *before;
 
 	while (chunk == NULL && size > CHUNK_SIZE_MIN) {
 		size /= 2;
@@ -239,6 +239,11 @@ static struct chunk *take_chunk(struct seglog *log, uint32_t pos, const uint8_t 
 	}
 	if (chunk == NULL)
 		return NULL;
+	/* What an older one has there counts no more: it may outlive this one, when an answer of it is
+	   still being sent. */
+	before = last_chunk(log);
+	if (before != NULL)
+		before->end = MIN(before->end, pos);
 	memcpy(chunk->mem, block, block_size);
 	memset(chunk->mem + block_size, 0, TAKEN_WIPE_SIZE - block_size);
 	chunk_bind(chunk, &log->topic_id, log->partition, log->tail->base, pos);

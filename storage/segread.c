@@ -57,14 +57,11 @@ static uint32_t place_room(struct place *place)
 	for (;;) {
 		struct chunk *chunk = place->chunk;
 		struct chunk *next = LIST_ENTRY(chunk->node.next, struct chunk, node);
-		uint32_t end = chunk->pos + chunk->size;
 		bool has_next = chunk->node.next != &place->log->chunks &&
 				next->segment_base == chunk->segment_base;
 
-		if (has_next)
-			end = MIN(end, next->pos);
-		if (place->pos < end)
-			return end - place->pos;
+		if (place->pos < chunk->end)
+			return chunk->end - place->pos;
 		if (!has_next || next->pos != place->pos)
 			return 0;
 		place->chunk = next;

@@ -79,6 +79,38 @@ static void test_segread_hot_and_cold_are_the_same(void **state)
 	logbox_verify_range(box, 0, 1650, 5000);
 }
 
+/*
+ * A quiet log's next chunk begins inside its last one, at the tail's block. When it is evicted and the
+ * older one is not, because an answer of it is still being sent, what the older one has there is no
+ * batch: it is read from the file.
+ */
+static void test_segread_evicted_chunk_inside_an_older_one(void **state)
+{
+	struct chunk *chunks[RING_SIZE / CHUNK_SIZE_MIN];
+	struct logbox *box = *state;
+	struct seglog_read pinned;
+	uint32_t count = 0;
+
+	append(box, 5, 1000, 1);
+	box->now_ms += 60000;
+	logbox_housekeep(box);
+	assert_int_equal(logbox_read(box, 0, 1, INT64_MAX, &pinned), 0);
+	append(box, 3, 3000, 1);
+	box->now_ms += 60000;
+	logbox_housekeep(box);
+	while (count < ARRAY_COUNT(chunks) &&
+	       (chunks[count] = chunk_take(box->chunks, CHUNK_SIZE_MIN)) != NULL)
+		memset(chunks[count++]->mem, 0x5a, CHUNK_SIZE_MIN);
+	assert_false(list_is_empty(&box->log->chunks));
+	while (count > 0)
+		chunk_unref(chunks[--count]);
+	append(box, 3, 3000, 1);
+	logbox_verify_range(box, 0, 11, 1);
+	logbox_verify_range(box, 0, 11, 100000);
+	seglog_read_release(&pinned);
+	logbox_verify_range(box, 0, 11, 1);
+}
+
 static void test_segread_from_inside_a_batch(void **state)
 {
 	struct logbox *box = *state;
@@ -253,6 +285,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_segread_hot_and_cold_are_the_same),
+		TEST(test_segread_evicted_chunk_inside_an_older_one),
 		TEST(test_segread_from_inside_a_batch),
 		TEST(test_segread_stays_below_limit),
 		TEST(test_segread_stays_below_high_watermark),

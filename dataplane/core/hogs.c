@@ -24,6 +24,7 @@ static bool holds_input(const struct session *session)
 static bool is_hog(struct session *session, int64_t now_ns)
 {
 	uint64_t moved = session->moved + session->link->out.popped;
+	int64_t patience_ns;
 
 	if (session->state == SESSION_CLOSING)
 		return false;
@@ -36,7 +37,9 @@ static bool is_hog(struct session *session, int64_t now_ns)
 		session->hog_moved = moved;
 		return false;
 	}
-	return now_ns - session->hog_since_ns >= HOGS_PATIENCE_NS;
+	patience_ns = holds_input(session) && moved == session->hog_moved ? HOGS_STALL_NS
+									  : HOGS_PATIENCE_NS;
+	return now_ns - session->hog_since_ns >= patience_ns;
 }
 
 uint32_t hogs_visit(struct core *core, int64_t now_ns)

@@ -4,7 +4,8 @@
  * Connections that hold what others wait for. A client may stop in the middle of a large batch, or ask
  * for much and read nothing; what it holds of ring and output is then missing to all. While memory is
  * short, whoever holds more than a connection's own share and moves less than HOGS_MOVE_SIZE bytes in
- * HOGS_PATIENCE_NS is closed (counted); while it is not short, nobody asks.
+ * HOGS_PATIENCE_NS, or sends nothing of a batch for HOGS_STALL_NS, is closed (counted); while it is not
+ * short, nobody asks.
  *
  * Context: owning core. Memory: none. Limits: HOGS_VISIT_MAX connections a visit.
  */
@@ -13,6 +14,7 @@
 #include "base/clock.h"
 #include "base/defs.h"
 
+#define HOGS_STALL_NS    (2 * NS_PER_S) /* a few retransmission timeouts of a data centre */
 #define HOGS_PATIENCE_NS (5 * NS_PER_S)
 #define HOGS_MOVE_SIZE   (64U * 1024) /* in that time, either way: 105 kbit/s */
 #define HOGS_VISIT_MAX   64U

@@ -9,6 +9,7 @@
 #include "base/crc32c_copy.h"
 #include "base/err.h"
 
+#include "dataplane/core/hogs.h"
 #include "dataplane/core/produce_impl.h"
 #include "dataplane/core/request.h"
 #include "dataplane/wire/api.h"
@@ -581,9 +582,16 @@ void produce_check_contention(struct core *core, int64_t now_ns)
 	struct produce_parser *parser;
 
 	/* From the start again after each: what follows a demotion may end other reservations too. */
-	do
-		parser = find_stalled(sessions, now_ns);
-	while (parser != NULL && demote(core, parser));
+	while ((parser = find_stalled(sessions, now_ns)) != NULL) {
+		if (demote(core, parser))
+			continue;
+		/* There is no memory to move it to, and others wait behind it. */
+		sessions_memory_short(core);
+		if (now_ns - parser->progress_ns < HOGS_STALL_NS)
+			break;
+		session_fail(CONTAINER_OF(parser, struct session, parser),
+			     COUNTER_SESSION_CLOSE_HOG, true);
+	}
 	LIST_EACH(&sessions->reserving, node)
 	{
 		parser = LIST_ENTRY(node, struct produce_parser, reserving);

@@ -7,6 +7,9 @@
 
 #include "dataplane/core/hot.h"
 
+#define PIECES_SHARE   4 /* of what is spare, for one connection */
+#define PIECES_RESERVE 8 /* an eighth of all is for what comes out of order */
+
 /** An answer that the peer must get when it repeats itself, but not a reason for endless ping-pong. */
 static void answer(struct tcb *tcb, const struct tcp_packet *packet, int64_t now_ns)
 {
@@ -101,6 +104,26 @@ static void refuse(struct tcb *tcb, uint32_t size)
 	tcb->ack_now = true;
 }
 
+/*
+ * Pieces a connection may have: its full number while half of all are spare, then a share of these.
+ * Connections whose owner takes nothing leave the last of them to those that lost a segment.
+ */
+static uint32_t early_max(const struct tcp_stack *stack)
+{
+	uint32_t spare = stack->pieces.spare_count;
+
+	if (spare > stack->config.held_pieces_max / 2)
+		return stack->pieces_max;
+	return MIN(stack->pieces_max, spare / PIECES_SHARE + 1);
+}
+
+static uint32_t refused_max(const struct tcp_stack *stack)
+{
+	if (stack->pieces.spare_count <= stack->config.held_pieces_max / PIECES_RESERVE)
+		return 0;
+	return early_max(stack);
+}
+
 static void take_early(struct tcb *tcb, const struct tcp_packet *packet, int64_t now_ns)
 {
 	struct tcp_stack *stack = tcb->stack;
@@ -111,7 +134,7 @@ static void take_early(struct tcb *tcb, const struct tcp_packet *packet, int64_t
 				   .size = packet->size };
 	int error = packet->buffer == NULL ? -ENOBUFS
 					   : tcp_ranges_insert(&tcb->ranges, &stack->pieces, &piece,
-							       stack->pieces_max);
+							       early_max(stack));
 
 	counters_inc(stack->counters, COUNTER_TCP_OUT_OF_ORDER);
 	if (error == 0) {
@@ -159,7 +182,7 @@ static bool take_in_order(struct tcb *tcb, const struct tcp_packet *packet)
 
 		if (packet->buffer == NULL ||
 		    tcp_ranges_push_ready(&tcb->ranges, &stack->pieces, &piece,
-					  stack->pieces_max) != 0) {
+					  refused_max(stack)) != 0) {
 			refuse(tcb, piece.size);
 		} else {
 			stack->ops.hold(stack->ctx, packet->buffer);

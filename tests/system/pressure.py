@@ -214,7 +214,7 @@ class Side:
         self.results, self.peers, self.seen = [], None, None
 
     def counts(self):
-        stay = {"slow": 150, "zero": 150, "stall": 100}
+        stay = {"slow": 150, "zero": 150, "stall": 60}
         counts = {"idle": self.args.connections - sum(stay.values()), **stay, "churn": 300,
                   "seed": self.args.seed}
         if self.dpdk:
@@ -300,10 +300,11 @@ class Side:
             return sum(now[name] - self.before[name] for name in names)
 
         end = time.monotonic() + 90  # what nobody told of is found out by a keepalive probe
-        now = counters(self.box)
+        at_first = now = counters(self.box)
         while now["session_opened"] != now["session_closed"] and time.monotonic() < end:
             time.sleep(0.2)
             now = counters(self.box)
+        print("    meanwhile", {name: now[name] - at_first[name] for name in sorted(now) if now[name] != at_first[name]})
         need(now["session_opened"] == now["session_closed"],
              f"{now['session_opened'] - now['session_closed']} sessions are open after their clients are gone")
         need(of("session_opened") == of("sock_accepted", "wireport_accepted"), "sessions and connections")

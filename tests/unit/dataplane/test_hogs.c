@@ -51,14 +51,45 @@ static void test_hogs_a_stalled_batch_is_given_up(void **state)
 	(void)state;
 	client_produce_part(stalled, 9, 1, corebox_batch(&large), 5000, &at);
 	assert_int_equal(hogs_visit(core, 1000), 0);
-	assert_int_equal(hogs_visit(core, 1000 + HOGS_PATIENCE_NS - 1), 0);
+	assert_int_equal(hogs_visit(core, 1000 + HOGS_STALL_NS - 1), 0);
 	assert_false(stalled->is_closed);
-	assert_int_equal(hogs_visit(core, 1000 + HOGS_PATIENCE_NS), 1);
+	assert_int_equal(hogs_visit(core, 1000 + HOGS_STALL_NS), 1);
 	assert_true(stalled->is_closed);
 	assert_false(idle->is_closed);
 	assert_int_equal(closed(box), 1);
 	client_free(stalled);
 	client_free(idle);
+	corebox_free(box);
+}
+
+/* No memory to move a stalled batch to, and another one behind it: the stalled one goes in the end. */
+static void test_hogs_a_stalled_reservation_without_memory(void **state)
+{
+	struct corebox *box = corebox_new(1);
+	struct core *core = box->cores[0];
+	struct client *stalled = client_new(box, 0), *other = client_new(box, 0);
+	struct chunk *chunks[256];
+	struct reader reader;
+	uint32_t count = 0;
+	size_t at;
+
+	(void)state;
+	client_produce_part(stalled, 9, 1, corebox_batch(&large), 5000, &at);
+	client_produce(other, 9, 2, -1, 0, corebox_batch(&plain), 64);
+	while (count < ARRAY_COUNT(chunks) &&
+	       (chunks[count] = chunk_borrow(core->chunks, 1, CHUNK_FOR_BATCHES)) != NULL)
+		count++;
+	corebox_sleep(box, HOGS_STALL_NS / NS_PER_MS / 2);
+	corebox_settle(box);
+	assert_false(stalled->is_closed);
+	corebox_sleep(box, HOGS_STALL_NS / NS_PER_MS);
+	corebox_settle(box);
+	assert_true(stalled->is_closed);
+	assert_true(client_response(other, WIRE_API_PRODUCE, 9, 2, &reader));
+	while (count > 0)
+		chunk_unref(chunks[--count]);
+	client_free(stalled);
+	client_free(other);
 	corebox_free(box);
 }
 
@@ -194,6 +225,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_hogs_a_stalled_batch_is_given_up),
+		cmocka_unit_test(test_hogs_a_stalled_reservation_without_memory),
 		cmocka_unit_test(test_hogs_a_batch_that_moves_is_waited_for),
 		cmocka_unit_test(test_hogs_unread_answers),
 		cmocka_unit_test(test_hogs_all_are_visited),

@@ -4,7 +4,7 @@
 #include "dataplane/core/hot.h"
 
 #define SRTT_MIN_NS  NS_PER_MS
-#define BURST_SIZE   65536
+#define BURST_SIZE   16384
 #define BURST_NS     NS_PER_MS
 #define FACTOR_SLOW  20U /* tenths */
 #define FACTOR_AVOID 12U

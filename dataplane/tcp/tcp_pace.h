@@ -5,9 +5,9 @@
  * takes it, which would fill and overflow a queue on the path.
  *
  * The rate is twice the window a round trip in slow start and 1.2 times beyond it, so that pacing
- * never holds back what acknowledgements allow on average. A burst of 64 KiB, or of a millisecond at
- * the rate when that is more, goes at once; round trips below a millisecond are not paced at all:
- * there, timers cost more than queues.
+ * never holds back what acknowledgements allow on average. A burst of 16 KiB, as much as a first
+ * window, or of a millisecond at the rate when that is more, goes at once; round trips below a
+ * millisecond are not paced at all: there, timers cost more than queues.
  *
  * Context: owning core. Memory: caller's struct. Source: RFC 9002 section 7.7, RFC 9438 section 5;
  * the factors and bounds are Linux's practice.

@@ -81,8 +81,9 @@ struct wireport {
 	uint32_t turn_size; /* payload handed to sessions in this turn */
 	bool is_burst_open; /* handed packets were put in since the last poll */
 	bool is_stopping;
+	bool was_down; /* the port took no frames for long, and none since */
 	struct icmp_limit icmp_limit;
-	struct arp_self self; /* on core 0 */
+	struct arp_self self; /* on core 0 at the start, on each when its queue comes up again */
 	struct arp_table arp;
 	struct nic_packet send[WIREPORT_SEND_MAX];
 	uint16_t send_count;

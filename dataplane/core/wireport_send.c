@@ -17,6 +17,16 @@ static void drop_stuck(struct wireport *port)
 	counters_add(port->counters, COUNTER_WIREPORT_DROP_STUCK, port->send_count);
 	port->send_count = port->send_waiting = 0;
 	port->stuck_ns = 0;
+	port->was_down = true;
+}
+
+/* It takes frames again: whoever is at the other end now has to learn where our address is. */
+static void come_up(struct wireport *port)
+{
+	if (port->was_down)
+		arp_self_announce(&port->self, port->now_ns);
+	port->was_down = false;
+	port->stuck_ns = 0;
 }
 
 /* What the port has no room for now waits here for the next turn: dropping it would only make TCP send
@@ -35,7 +45,7 @@ void wireport_send_flush(struct wireport *port)
 	counters_add(port->counters, COUNTER_WIREPORT_TX_BYTES, size);
 	left = (uint16_t)(port->send_count - sent);
 	if (sent > 0)
-		port->stuck_ns = 0;
+		come_up(port);
 	if (left > 0) {
 		uint16_t waited = port->send_waiting > sent ? port->send_waiting - sent : 0;
 

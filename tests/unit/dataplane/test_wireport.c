@@ -305,9 +305,11 @@ static void test_wireport_lets_stuck_frames_go(void **state)
 			 counted(0, COUNTER_WIREPORT_DROP_STUCK));
 	for (struct nic_packet packet; nic_rx_burst(w.far, 0, &packet, 1) == 1;)
 		nic_packet_free(w.far, 0, packet.handle);
+	assert_int_equal(w.arp_announced, 1);
 	for (int i = 0; i < 200000 && w.got_size < 4000; i++)
 		step();
 	assert_int_equal(w.got_size, 4000);
+	assert_int_equal(w.arp_announced, 2); /* who is there now learns of us again */
 }
 
 /* With checksum offload the port puts in what the software would have. */

@@ -387,6 +387,7 @@ static void send_data(struct tcb *tcb, int64_t now_ns)
 			       now_ns);
 	/* What is lost goes before what is new. */
 	resend = tcp_resend_lost(tcb, now_ns);
+	tcb->arrived = 0;
 	if (resend == TCP_RESEND_MORE || (resend == TCP_RESEND_DONE && !send_queue(tcb, now_ns)))
 		tcp_tcb_dirty(tcb);
 }

@@ -86,24 +86,29 @@ static uint32_t count_duplicates(struct tcb *tcb, const struct tcp_recovery_ack 
 	return acked;
 }
 
-/** Once for a window, be it for a loss or for a mark of the network. */
-static void reduce_window(struct tcb *tcb, uint64_t flight, enum tcp_cc_signal signal,
+/** Once for a window, be it for a loss or for a mark of the network. @return true: it was now */
+static bool reduce_window(struct tcb *tcb, uint64_t flight, enum tcp_cc_signal signal,
 			  int64_t now_ns)
 {
-	if (!tcp_ecn_is_reduced(&tcb->ecn, tcb->snd_una))
+	bool is_reduced = tcp_ecn_is_reduced(&tcb->ecn, tcb->snd_una);
+
+	if (!is_reduced) {
 		tcp_cc_on_loss(&tcb->cc, flight, signal, now_ns);
+		tcb->undo.is_armed = false; /* it was for the one before */
+	}
 	tcp_ecn_reduced(&tcb->ecn, tcb->snd_max);
+	return !is_reduced;
 }
 
-/** @param delivered  bytes that the acknowledgement told to have arrived, when one began it */
-static void begin(struct tcb *tcb, uint32_t flight, uint32_t delivered, int64_t now_ns)
+static void begin(struct tcb *tcb, uint32_t flight, int64_t now_ns)
 {
 	uint64_t left = tcb->sent.size - tcb->sent.sacked;
 
 	tcp_tcb_count(tcb, COUNTER_TCP_FAST_RETRANSMITS);
-	reduce_window(tcb, flight, TCP_CC_LOSS, now_ns);
-	tcp_undo_begin(&tcb->undo, tcb->snd_una);
-	tcp_prr_begin(&tcb->prr, left + delivered);
+	if (reduce_window(tcb, flight, TCP_CC_LOSS, now_ns))
+		tcp_undo_begin(&tcb->undo, tcb->snd_una);
+	/* A burst of acknowledgements counts as one: nothing was sent for the first of them yet. */
+	tcp_prr_begin(&tcb->prr, left + tcb->arrived);
 	tcb->tlp.is_out = false;
 	tcp_timer_clear(tcb, TCP_TIMER_PROBE);
 	tcb->recovery = TCP_RECOVERY_FAST;
@@ -169,7 +174,7 @@ static void judge_probe(struct tcb *tcb, const struct tcp_recovery_ack *ack, int
 	if (tcp_tlp_on_ack(&tcb->tlp, &seen) != TCP_TLP_REPAIRED)
 		return;
 	tcp_tcb_count(tcb, COUNTER_TCP_TLP_REPAIRS);
-	reduce_window(tcb, ack->cc.flight, TCP_CC_LOSS, now_ns);
+	(void)reduce_window(tcb, ack->cc.flight, TCP_CC_LOSS, now_ns);
 }
 
 void tcp_recovery_on_ack(struct tcb *tcb, const struct tcp_recovery_ack *ack, int64_t now_ns)
@@ -191,8 +196,11 @@ void tcp_recovery_on_ack(struct tcb *tcb, const struct tcp_recovery_ack *ack, in
 	} else {
 		delivered = count_duplicates(tcb, ack);
 	}
-	if (tcb->recovery == TCP_RECOVERY_NONE && tcb->sent.lost > 0)
-		begin(tcb, (uint32_t)ack->cc.flight, delivered, now_ns);
+	tcb->arrived += delivered;
+	if (tcb->recovery == TCP_RECOVERY_NONE && tcb->sent.lost > 0) {
+		begin(tcb, (uint32_t)ack->cc.flight, now_ns);
+		delivered = tcb->arrived;
+	}
 	if (tcb->recovery == TCP_RECOVERY_FAST)
 		pace_reduction(tcb, delivered, ack->cc.acked > 0 && tcb->sent.lost <= lost);
 	else if (ack->cc.acked > 0)
@@ -205,7 +213,7 @@ void tcp_recovery_on_ack(struct tcb *tcb, const struct tcp_recovery_ack *ack, in
 void tcp_recovery_on_mark(struct tcb *tcb, int64_t now_ns)
 {
 	tcp_tcb_count(tcb, COUNTER_TCP_ECN_REDUCTIONS);
-	reduce_window(tcb, tcb->snd_nxt - tcb->snd_una, TCP_CC_ECN, now_ns);
+	(void)reduce_window(tcb, tcb->snd_nxt - tcb->snd_una, TCP_CC_ECN, now_ns);
 }
 
 void tcp_recovery_on_timeout(struct tcb *tcb, int64_t now_ns)
@@ -245,7 +253,7 @@ void tcp_recovery_look(struct tcb *tcb, int64_t now_ns)
 	if (detect(tcb, now_ns) == 0)
 		return;
 	if (tcb->recovery == TCP_RECOVERY_NONE)
-		begin(tcb, flight, 0, now_ns);
+		begin(tcb, flight, now_ns);
 	if (tcb->recovery == TCP_RECOVERY_FAST)
 		pace_reduction(tcb, 0, false);
 	tcp_tcb_dirty(tcb);

@@ -124,6 +124,7 @@ struct tcb {
 	uint32_t snd_small;            /* end of the last short segment sent */
 	uint32_t duplicate_acks;       /* that reported nothing */
 	uint32_t duplicate_size; /* without SACK: bytes that duplicates say have left the network */
+	uint32_t arrived;        /* bytes known to have arrived since output had its last turn */
 	uint64_t queued;         /* bytes in the owner's output queue, from snd_una */
 	uint16_t snd_mss;        /* header options not taken off */
 	uint8_t snd_wscale;

@@ -82,6 +82,45 @@ static void test_tcp_ack_rfc6675_sacked_bytes_are_not_sent_again(void **state)
 	rig_run_mode(steps, (struct rig_mode){ .rtt_ms = 20 });
 }
 
+/** Each of the first duplicates lets one new segment go, reported or not. */
+static void test_tcp_ack_rfc3042_limited_transmit(void **state)
+{
+	static const struct rig_step begin[] = {
+		{ SEND, .size = 12000 },   { OUT, A, 1, 1, 1000 },
+		{ OUT, A, 1001, 1, 1000 }, { OUT, A, 2001, 1, 1000 },
+		{ OUT, A, 3001, 1, 1000 }, { OUT, A, 4001, 1, 1000 },
+		{ OUT, A, 5001, 1, 1000 }, { OUT, A, 6001, 1, 1000 },
+		{ OUT, A, 7001, 1, 1000 }, { OUT, A, 8001, 1, 1000 },
+		{ OUT, A, 9001, 1, 1000 }, { QUIET },
+		{ WAIT, .size = 20 },      { RIG_END },
+	};
+	static const struct rig_step silent[] = {
+		{ IN, A, 1, 1 }, { BURST },   { OUT, A, 10001, 1, 1000 },
+		{ IN, A, 1, 1 }, { BURST },   { OUT, A, 11001, 1, 1000 },
+		{ QUIET },       { RIG_END },
+	};
+	static const struct rig_step reported[] = {
+		{ SACK, 0, 1001, 2001 },
+		{ IN, A, 1, 1 },
+		{ BURST },
+		{ OUT, A, 10001, 1, 1000 },
+		{ SACK, 0, 1001, 3001 },
+		{ IN, A, 1, 1 },
+		{ BURST },
+		{ OUT, A, 11001, 1, 1000 },
+		{ QUIET },
+		{ RIG_END },
+	};
+	struct rig_step steps[32];
+
+	(void)state;
+	memcpy(steps, begin, sizeof(begin));
+	memcpy(steps + ARRAY_COUNT(begin) - 1, silent, sizeof(silent));
+	rig_run_mode(steps, (struct rig_mode){ .rtt_ms = 20, .no_sack = true });
+	memcpy(steps + ARRAY_COUNT(begin) - 1, reported, sizeof(reported));
+	rig_run_mode(steps, (struct rig_mode){ .rtt_ms = 20 });
+}
+
 static void test_tcp_ack_old_segment_does_not_move_the_window(void **state)
 {
 	static const struct rig_step steps[] = {
@@ -160,6 +199,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tcp_ack_rfc5681_fast_retransmit),
 		cmocka_unit_test(test_tcp_ack_rfc6675_sacked_bytes_are_not_sent_again),
+		cmocka_unit_test(test_tcp_ack_rfc3042_limited_transmit),
 		cmocka_unit_test(test_tcp_ack_old_segment_does_not_move_the_window),
 		cmocka_unit_test(test_tcp_ack_rfc6298_old_echo_is_no_round_trip),
 		cmocka_unit_test(test_tcp_ack_rfc8985_probe_is_what_was_timed),

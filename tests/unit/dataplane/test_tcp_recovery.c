@@ -330,6 +330,30 @@ static void test_tcp_recovery_rfc8985_timeout_keeps_reports(void **state)
 	rig_close(&rig);
 }
 
+/** Nothing was sent for the first acknowledgements of a burst when the last begins a recovery. */
+static void test_tcp_recovery_a_burst_counts_as_one(void **state)
+{
+	static const struct rig_step steps[] = {
+		TEN_OUT,
+		{ WAIT, .size = 20 },
+		{ SACK, 0, 6001, 7001 },
+		{ IN, A, 1, 1 },
+		{ SACK, 0, 6001, 8001 },
+		{ IN, A, 1, 1 },
+		{ SACK, 0, 6001, 9001 },
+		{ IN, A, 1, 1 },
+		{ BURST },
+		{ OUT, A, 1, 1, 1000 },
+		{ OUT, A, 1001, 1, 1000 },
+		{ OUT, A, 2001, 1, 1000 },
+		{ QUIET },
+		{ RIG_END },
+	};
+
+	(void)state;
+	rig_run_mode(steps, sack);
+}
+
 static void test_tcp_recovery_ranges_come_back(void **state)
 {
 	static const struct rig_step steps[] = {
@@ -436,6 +460,7 @@ int main(void)
 		cmocka_unit_test(test_tcp_recovery_rfc3708_undo_by_duplicate),
 		cmocka_unit_test(test_tcp_recovery_rfc3522_undo_by_timestamp),
 		cmocka_unit_test(test_tcp_recovery_rfc8985_timeout_keeps_reports),
+		cmocka_unit_test(test_tcp_recovery_a_burst_counts_as_one),
 		cmocka_unit_test(test_tcp_recovery_ranges_come_back),
 		cmocka_unit_test(test_tcp_recovery_peer_that_reports_nothing),
 		cmocka_unit_test(test_tcp_recovery_reduces_once_for_a_window),

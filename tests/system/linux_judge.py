@@ -13,13 +13,16 @@ import tempfile
 
 from box import need
 
-FIELDS = ("frame.number", "ip.src", "tcp.stream", "tcp.seq_raw", "tcp.ack_raw", "tcp.len",
-          "tcp.flags", "tcp.window_size_value", "tcp.options.wscale.shift", "_ws.malformed",
-          "_ws.expert.severity", "_ws.expert.message", "tcp.analysis.retransmission",
-          "tcp.analysis.fast_retransmission",
+FIELDS = ("frame.number", "frame.time_epoch", "ip.src", "tcp.stream", "tcp.seq_raw", "tcp.ack_raw",
+          "tcp.len", "tcp.flags", "tcp.window_size_value", "tcp.options.wscale.shift",
+          "_ws.malformed", "_ws.expert.severity", "_ws.expert.message",
+          "tcp.analysis.retransmission", "tcp.analysis.fast_retransmission",
           "tcp.analysis.spurious_retransmission", "tcp.analysis.ack_lost_segment")
 FIN, SYN, RST, ACK = 1, 2, 4, 16
 EXPERT_ERROR = 0x800000
+# A peer that was silent for so long may be probed with the last segment (RFC 8985 section 7), once:
+# programs wait for their processor now and then.
+SILENCE_S = 0.0015
 
 
 def ahead(one, other):
@@ -42,6 +45,7 @@ class Row:
         value = dict(zip(FIELDS, values))
         self.number, self.source, self.stream = (value["frame.number"], value["ip.src"],
                                                  value["tcp.stream"])
+        self.time = float(value["frame.time_epoch"])
         self.seq, self.ack, self.size, self.window = (int(value[name] or 0) for name in (
             "tcp.seq_raw", "tcp.ack_raw", "tcp.len", "tcp.window_size_value"))
         self.shift = int(value["tcp.options.wscale.shift"] or -1)
@@ -78,6 +82,8 @@ class Side:
     def __init__(self):
         self.end = self.edge = None  # behind what it sent; end of the window it offered
         self.shift = None  # of its windows; -1: it cannot
+        self.time = 0.0  # of its last segment
+        self.is_probed = False  # since then
 
     def edge_of(self, row, peer):
         is_scaled = not row.flags & SYN and min(self.shift or 0, peer.shift or 0) >= 0
@@ -86,6 +92,7 @@ class Side:
     def note(self, row, peer):
         if row.flags & SYN and self.shift is None:
             self.shift = row.shift
+        self.time, self.is_probed = row.time, False
         self.end = later(row.end(), self.end)
         if row.flags & ACK and not row.flags & RST:
             self.edge = later(self.edge_of(row, peer), self.edge)
@@ -104,7 +111,9 @@ def judge_one(row, own, peer, is_clean, is_damaged):
         elif row.acks_lost:
             yield f"{at}: acknowledges what did not come"
     if is_clean and row.is_again:
-        yield f"{at}: sent again though nothing was lost"
+        if peer.is_probed or row.time - peer.time < SILENCE_S:
+            yield f"{at}: sent again though nothing was lost"
+        peer.is_probed = True
     if row.flags & ACK and not row.flags & (RST | SYN) and own.edge is not None:
         shrinks = ahead(own.edge, own.edge_of(row, peer))
         if shrinks > 0:
@@ -153,14 +162,14 @@ def segment(source, seq, ack, flags, payload=b"", window=1000, offset=5):
     return bytes(12) + b"\x08\x00" + ip + tcp
 
 
-def verdict(frames, **more):
-    """Judge frames as if they had been captured."""
+def verdict(frames, gap_ns=1000, **more):
+    """Judge frames as if they had been captured, so long after one another."""
     with tempfile.TemporaryDirectory(prefix="mrlinux-judge-") as folder:
         path = os.path.join(folder, "made.pcap")
         with open(path, "wb") as file:
             file.write(struct.pack("<IHHiIII", 0xa1b23c4d, 2, 4, 0, 0, 65535, 1))
             for number, frame in enumerate(frames):
-                file.write(struct.pack("<IIII", 1, number * 1000, len(frame), len(frame)) + frame)
+                file.write(struct.pack("<IIII", 1, number * gap_ns, len(frame), len(frame)) + frame)
         return judge(read(path), "10.0.0.1", **more)
 
 
@@ -184,5 +193,8 @@ def control():
             ("beyond the offered window", segment(OURS, 501, 801, ACK, bytes(1002), window=700))):
         found = verdict(right[:6] + [frame], is_clean=True)
         need(any(fault in text for text in found), f"{fault!r} is not found: {found}")
-    again = verdict(right[:6] + [segment(OURS, 101, 801, ACK, bytes(400), window=700)])
+    probe = segment(OURS, 101, 801, ACK, bytes(400), window=700)
+    need(not verdict(right[:6] + [probe], gap_ns=3000000, is_clean=True), "a probe is right")
+    need(verdict(right[:6] + [probe, probe], gap_ns=3000000, is_clean=True), "two probes are not")
+    again = verdict(right[:6] + [probe])
     need(not again, f"sending again is right where something was lost: {again}")

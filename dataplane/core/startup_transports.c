@@ -47,6 +47,7 @@ static struct nic_config port_of(const struct box *box)
 		.mtu = (uint16_t)box->config->dpdk_mtu,
 		.descriptors = DESCRIPTORS,
 		.buffers = BUFFERS,
+		.is_plain = !box->config->dpdk_offloads,
 	};
 }
 

@@ -37,6 +37,17 @@ static void take_blocks(struct tcb *tcb, const struct tcp_packet *packet,
 	}
 }
 
+/** Bytes sent at `xmit_ns` were acknowledged. The answer may be to what a timer of ours sent since,
+    the one before being lost: then the time until that is no round trip. @return when the round trip
+    began, not too early */
+static int64_t timed_from(const struct tcb *tcb, int64_t xmit_ns, int64_t now_ns)
+{
+	/* Sooner after the timer than any round trip: the answer was on its way. */
+	if (xmit_ns >= tcb->prompted_ns || now_ns - tcb->prompted_ns < tcp_rack_min_ns(&tcb->rack))
+		return xmit_ns;
+	return tcb->prompted_ns;
+}
+
 /** A round trip is timed by our own clock when it is clear which transmission was answered, else by
     the timestamp that came back, which counts in milliseconds. @return it; 0: none */
 static int64_t measure(struct tcb *tcb, const struct tcp_recovery_ack *report, int64_t now_ns)
@@ -45,12 +56,7 @@ static int64_t measure(struct tcb *tcb, const struct tcp_recovery_ack *report, i
 	int32_t ms;
 
 	if (news->first.xmit_ns != 0) {
-		/* One answer to many is late for the first of them. But when a timer of ours provoked it,
-		   an answer to the first may have been lost, and the timer would be measured. */
-		bool is_provoked = tcb->tlp.is_out || tcb->recovery == TCP_RECOVERY_LOSS;
-
-		tcp_rtt_sample(&tcb->rtt,
-			       now_ns - (is_provoked ? news->first.xmit_ns : news->oldest_ns));
+		tcp_rtt_sample(&tcb->rtt, now_ns - timed_from(tcb, news->oldest_ns, now_ns));
 		return MAX(now_ns - news->first.xmit_ns, INT64_C(1));
 	}
 	if (!report->has_echo || report->cc.acked == 0)

@@ -362,6 +362,7 @@ void tcp_output_probe(struct tcb *tcb, int64_t now_ns)
 {
 	uint32_t size;
 
+	tcb->prompted_ns = now_ns;
 	if (next_segment(tcb, true, &size) == NEXT_SEND && send_next(tcb, size, now_ns))
 		tcp_tlp_sent(&tcb->tlp, tcb->snd_nxt, false);
 	else if (tcp_resend_last(tcb, now_ns))

@@ -234,6 +234,7 @@ void tcp_recovery_on_timeout(struct tcb *tcb, int64_t now_ns)
 	tcb->recovery = TCP_RECOVERY_LOSS;
 	tcb->recover = tcb->snd_nxt;
 	tcb->must_resend = true;
+	tcb->prompted_ns = now_ns;
 	tcb->duplicate_acks = tcb->duplicate_size = 0;
 	tcb->tlp.is_out = false;
 	tcp_timer_clear(tcb, TCP_TIMER_PROBE);

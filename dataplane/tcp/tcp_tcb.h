@@ -140,6 +140,7 @@ struct tcb {
 	struct tcp_tlp tlp;
 	struct tcp_prr prr;
 	struct tcp_undo undo;
+	int64_t prompted_ns; /* when a timer of ours made us send last; 0: never */
 
 	/* receive side */
 	uint32_t irs;

@@ -170,15 +170,20 @@ static void test_tcp_ack_rfc6298_old_echo_is_no_round_trip(void **state)
 /** The answer to the first segments is lost; a probe of new data brings another, for all of them. */
 static void test_tcp_ack_rfc8985_probe_is_what_was_timed(void **state)
 {
-	static const struct rig_step steps[] = {
-		{ IN, S },
-		{ OUT, SA, 0, 1 },
-		{ WAIT, .size = 20 },
-		{ IN, A, 1, 1 },
-		{ SEND, .size = 20000 },
-		{ WAIT, .size = 40 },
+	static const struct rig_step begin[] = {
+		{ IN, S },       { OUT, SA, 0, 1 },       { WAIT, .size = 20 },
+		{ IN, A, 1, 1 }, { SEND, .size = 20000 }, { WAIT, .size = 40 },
+		{ RIG_END },
+	};
+	static const struct rig_step late[] = {
 		{ WAIT, .size = 20 },
 		{ SACK, 0, 9881, 10869 },
+		{ IN, A, 1, 8893 },
+		{ RIG_END },
+	};
+	/* Sooner than any round trip: it was on its way when the timer ran out. */
+	static const struct rig_step slow[] = {
+		{ WAIT, .size = 4 },
 		{ IN, A, 1, 8893 },
 		{ RIG_END },
 	};
@@ -186,12 +191,15 @@ static void test_tcp_ack_rfc8985_probe_is_what_was_timed(void **state)
 	struct rig rig;
 
 	(void)state;
-	rig_open(&rig, &config);
-	rig.ts = 5000;
-	rig_play(&rig, steps);
-	assert_int_equal(rig.out[11].seq - rig.isn, 9881); /* the probe */
-	assert_int_equal(rig.tcb->rtt.smoothed_ns, 20 * NS_PER_MS);
-	rig_close(&rig);
+	for (int i = 0; i < 2; i++) {
+		rig_open(&rig, &config);
+		rig.ts = 5000;
+		rig_play(&rig, begin);
+		assert_int_equal(rig.out[11].seq - rig.isn, 9881); /* the probe */
+		rig_play(&rig, i == 0 ? late : slow);
+		assert_int_equal(rig.tcb->rtt.smoothed_ns, (i == 0 ? 20 : 23) * NS_PER_MS);
+		rig_close(&rig);
+	}
 }
 
 int main(void)

@@ -112,8 +112,9 @@ class Rig:
                         "--both", link, "--pcap", capture,
                         "--pcap-limit", str(self.options.capture)])
 
-    def run(self, link, ends, connections=1, seconds=30, together=False):
-        """`ends`: side -> End. With `together` both connect, at one moment and from the same port."""
+    def run(self, link, ends, connections=1, seconds=30, together=False, again=0):
+        """`ends`: side -> End. With `together` both connect, at one moment and from the same port.
+        `again`: side l connects so many times more, one after the other."""
         self.runs += 1
         run = Run(os.path.join(self.folder, f"{self.runs}.pcap"))
         self.net.give_a_an_address(self.kind("a", ends["a"]) == "kernel")
@@ -126,10 +127,16 @@ class Rig:
             stack.callback(netem.kill)
             programs = {}
             for side in sorted(ends, key=lambda side: ends[side].connects):  # listeners first
-                programs[side] = self.program(side, ends[side], common)
+                words = [*common, "--connections", "1"] if again and side == "l" else common
+                programs[side] = self.program(side, ends[side], words)
                 stack.callback(programs[side].kill)
+            for _ in range(again):
+                run.ends["l"].append(programs["l"].result(seconds + 20))
+                programs["l"].stop()
+                programs["l"] = self.program("l", ends["l"], words)
+                stack.callback(programs["l"].kill)
             for side, end in ends.items():
-                for _ in range(connections if end.is_heard else 0):
+                for _ in range(connections - len(run.ends[side]) if end.is_heard else 0):
                     run.ends[side].append(programs[side].result(seconds + 20))
             for side, program in programs.items():
                 words = program.stop()
@@ -346,6 +353,17 @@ class Races:
         self.rig.judge(run)
 
 
+    def reuse(self):
+        """The same ports again, at once, where we wait for what may still be under way."""
+        ends = {"a": End(), "l": End("--send", "1000", "--local-port", "40001", "--shut-after-eof",
+                                     connects=True)}
+        run = self.rig.run("", ends, connections=3, again=2)
+        ended(run.all_ends())
+        need([end["received"] for end in run.ends["a"]] == [1000] * 3, f"{run.ends}")
+        need(all(end["open_s"] < 0.5 for end in run.ends["l"]), f"it had to wait: {run.ends}")
+        self.rig.judge(run, is_clean=True)
+
+
 def fates_are_the_seed_s():
     """The link's fates: the same for a seed, other ones for another."""
     def fates(seed, link):
@@ -396,6 +414,7 @@ def run_all(checks, rig, only):
         check(f"{name} ours connects", getattr(races, name), ("a", "l"))
         check(f"{name} linux connects", getattr(races, name), ("l", "a"))
     check("simultaneous_open", races.simultaneous_open)
+    check("reuse", races.reuse)
     matrix.print_table()
     with open(rig.options.json, "w", encoding="utf-8") as file:
         json.dump(matrix.report, file, indent=1)

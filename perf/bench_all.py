@@ -12,7 +12,7 @@ import time
 
 import report
 
-NAMES = ("driver", "ingest", "ack", "small", "fetch", "conns", "idle", "disk", "wire")
+NAMES = ("driver", "ingest", "ack", "small", "fetch", "conns", "idle", "disk", "wire", "lab")
 
 
 def run(name, rest):

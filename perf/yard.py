@@ -221,6 +221,14 @@ def hugepages(pages=256):
                 add(-added)
 
 
+def lab(args):
+    """A veth with the wanted MTU, and a namespace for clients; a context manager."""
+    veth = box.Lab()
+    veth.mtu = args.mtu
+    veth.up[veth.up.index("--mtu") + 1] = str(args.mtu)
+    return veth
+
+
 class System:
     """One that is measured: where its clients go, and how its topics are made."""
 
@@ -288,7 +296,7 @@ class Yard:
         self.stack.close()
 
     def start(self):
-        lab = None
+        veth = None
         self.stack.enter_context(hugepages())
         if self.args.port:
             address, prefix = self.args.address.split("/")
@@ -300,13 +308,10 @@ class Yard:
             self.settings.update({"dpdk.port": f"memif:{memif}", "dpdk.address": MEMIF_BOX,
                                   "dpdk.mtu": self.args.mtu, "dpdk.required": "true"})
         elif self.wants_dpdk and box.can_lab():
-            lab = box.Lab()
-            lab.mtu = self.args.mtu
-            lab.up[lab.up.index("--mtu") + 1] = str(self.args.mtu)
-            self.stack.enter_context(lab)
+            veth = self.stack.enter_context(lab(self.args))
         data = tempfile.mkdtemp(prefix="millrace-perf-", dir=self.args.disk)
         self.stack.callback(shutil.rmtree, data, ignore_errors=True)  # last of all
-        self.box = boxes.make(lab=lab, data=data, **self.settings)
+        self.box = boxes.make(lab=veth, data=data, **self.settings)
         self.stack.callback(shutil.rmtree, self.box.run_dir(), ignore_errors=True)
         self.stack.callback(self.box.remove_rings)
         self.stack.enter_context(self.box)
@@ -318,7 +323,7 @@ class Yard:
             self.systems["memif"] = System(
                 "memif", f"{MEMIF_BOX}:{self.box.port}", (), admin, one=self.box,
                 port=["--port", f"memif:{memif}", "--address", MEMIF_CLIENT, "--mtu", self.args.mtu])
-        elif lab:
+        elif veth:
             self.systems["dpdk"] = System("dpdk", self.box.servers(True), self.box.prefix(True), admin,
                                           one=self.box)
         self.systems["socket"] = System("socket", admin, one=self.box)

@@ -11,6 +11,7 @@ static const char *const verbs[LOAD_ARGS_VERB_COUNT] = {
 	[LOAD_ARGS_PRODUCE] = "produce", [LOAD_ARGS_FETCH] = "fetch",
 	[LOAD_ARGS_TAIL] = "tail",       [LOAD_ARGS_PING] = "ping",
 	[LOAD_ARGS_HOLD] = "hold",       [LOAD_ARGS_SINK] = "sink",
+	[LOAD_ARGS_BARE] = "bare",       [LOAD_ARGS_BLAST] = "blast",
 	[LOAD_ARGS_DEVICE] = "device",   [LOAD_ARGS_CREATE] = "create",
 	[LOAD_ARGS_DELETE] = "delete",
 };
@@ -24,6 +25,8 @@ static const char usage[] =
 	"  ping     ask one connection every --pause seconds: how soon is the answer\n"
 	"  hold     open --connections, ask each once, hold them until standard input ends\n"
 	"  sink     be a server that accepts and acknowledges, until standard input ends\n"
+	"  bare     take bytes on --port with the least of TCP that does, until standard input ends\n"
+	"  blast    send bytes to it\n"
 	"  device   overwrite a file under --folder and make it durable, or --read it\n"
 	"  create   make a topic of --partitions, with --config NAME=VALUE\n"
 	"  delete   delete a topic\n"
@@ -213,14 +216,17 @@ static int take_option(struct load_args *args, int option)
 
 static int judge(const struct load_args *args)
 {
-	bool wants_topic = args->verb != LOAD_ARGS_PING && args->verb != LOAD_ARGS_HOLD &&
-			   args->verb != LOAD_ARGS_SINK && args->verb != LOAD_ARGS_DEVICE;
+	bool wants_topic = args->verb == LOAD_ARGS_PRODUCE || args->verb == LOAD_ARGS_FETCH ||
+			   args->verb == LOAD_ARGS_TAIL || args->verb == LOAD_ARGS_CREATE ||
+			   args->verb == LOAD_ARGS_DELETE;
 	const char *missing = NULL;
 
 	if (args->verb == LOAD_ARGS_DEVICE ? args->folder == NULL : !args->has_target)
 		missing = args->verb == LOAD_ARGS_DEVICE ? "--folder" : "--server";
 	else if (wants_topic && args->topic == NULL)
 		missing = "--topic";
+	else if (args->verb == LOAD_ARGS_BARE && args->port == NULL)
+		missing = "--port";
 	else if (args->port != NULL && args->address == NULL)
 		missing = "--address, with --port";
 	else if (args->verb == LOAD_ARGS_TAIL && args->rate <= 0)

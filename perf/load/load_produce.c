@@ -218,15 +218,13 @@ const struct load_produce_result *load_produce_result(struct load_produce *produ
 {
 	produce->result.unanswered = 0;
 	for (uint32_t i = 0; i < produce->options.connections; i++) {
-		struct producer *producer = &produce->producers[i];
+		struct load_plan plan = produce->producers[i].plan;
 
-		produce->result.unanswered += producer->sent_count;
-		if (producer->plan.interval_ns <= 0 || produce->end_ns == INT64_MAX)
+		produce->result.unanswered += produce->producers[i].sent_count;
+		if (plan.interval_ns <= 0 || produce->end_ns == INT64_MAX)
 			continue;
-		while (load_plan_due_ns(&producer->plan, 0) < produce->end_ns) {
-			load_plan_take(&producer->plan);
+		for (; load_plan_due_ns(&plan, 0) < produce->end_ns; load_plan_take(&plan))
 			produce->result.unanswered++;
-		}
 	}
 	return &produce->result;
 }

@@ -13,6 +13,8 @@
 #include "base/err.h"
 
 #include "perf/load/load_args.h"
+#include "perf/load/load_bare.h"
+#include "perf/load/load_blast.h"
 #include "perf/load/load_device.h"
 #include "perf/load/load_fetch.h"
 #include "perf/load/load_ping.h"
@@ -362,6 +364,62 @@ static int run_sink(struct load_net *net, const struct load_args *args)
 	return 0;
 }
 
+/* bare: takes bytes from `blast` */
+static int run_bare(struct load_net *net, const struct load_args *args)
+{
+	const struct load_bare_options options = { .port = args->port,
+						   .address = args->address,
+						   .tcp_port = args->target.port,
+						   .mtu = (uint16_t)args->mtu };
+	struct load_bare *bare = NULL;
+	char error[512];
+
+	(void)net;
+	if (load_bare_new(&options, &bare, error, sizeof(error)) != 0) {
+		(void)fprintf(stderr, "millrace-load: %s: %s\n", args->port, error);
+		return 1;
+	}
+	load_stat_say("begin");
+	while (!has_input_ended(0)) {
+		for (uint32_t i = 0; i < 1024; i++)
+			load_bare_poll(bare);
+	}
+	(void)printf("{\"bytes\":%llu}\n", (unsigned long long)load_bare_bytes(bare));
+	load_bare_free(bare);
+	return 0;
+}
+
+static int run_blast(struct load_net *net, const struct load_args *args)
+{
+	struct load_stat begin, end, window;
+	struct load_blast *blast = NULL;
+	int64_t end_ns;
+	uint64_t bytes;
+	int r = load_blast_new(net, &args->target, args->connections, args->batch_size, &blast);
+
+	if (r != 0)
+		return fail("connect", r);
+	end_ns = clock_now_ns() + ns_of(args->warm);
+	while (clock_now_ns() < end_ns)
+		load_blast_run(blast, net, POLL_NS);
+	load_stat_read(&begin);
+	load_stat_say("begin");
+	bytes = load_blast_bytes(blast);
+	end_ns = clock_now_ns() + ns_of(args->seconds);
+	while (clock_now_ns() < end_ns)
+		load_blast_run(blast, net, POLL_NS);
+	load_stat_read(&end);
+	load_stat_say("end");
+	window = load_stat_between(&begin, &end);
+	(void)printf("{\"mb_per_s\":%.3f,",
+		     (double)(load_blast_bytes(blast) - bytes) / window.wall / 1e6);
+	load_stat_print(stdout, &window);
+	(void)printf("}\n");
+	r = load_blast_lost(blast) > 0 ? fail("a connection was lost", -ECONNRESET) : 0;
+	load_blast_free(blast);
+	return r;
+}
+
 static int run_device(struct load_net *net, const struct load_args *args)
 {
 	static struct load_device_result result;
@@ -416,6 +474,7 @@ static int (*const runs[LOAD_ARGS_VERB_COUNT])(struct load_net *net,
 	[LOAD_ARGS_PRODUCE] = run_load,  [LOAD_ARGS_FETCH] = run_load,
 	[LOAD_ARGS_TAIL] = run_load,     [LOAD_ARGS_PING] = run_ping,
 	[LOAD_ARGS_HOLD] = run_hold,     [LOAD_ARGS_SINK] = run_sink,
+	[LOAD_ARGS_BARE] = run_bare,     [LOAD_ARGS_BLAST] = run_blast,
 	[LOAD_ARGS_DEVICE] = run_device, [LOAD_ARGS_CREATE] = run_topic,
 	[LOAD_ARGS_DELETE] = run_topic,
 };
@@ -433,7 +492,7 @@ static struct load_net *open_net(const struct load_args *args)
 	struct load_net *net = NULL;
 	char error[512];
 
-	if (args->port == NULL) {
+	if (args->port == NULL || args->verb == LOAD_ARGS_BARE) {
 		net = load_sock_new();
 		if (net == NULL)
 			(void)fail("sockets", -ENOMEM);

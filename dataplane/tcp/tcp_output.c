@@ -384,8 +384,8 @@ static void send_data(struct tcb *tcb, int64_t now_ns)
 	    now_ns - tcb->sent_ns > tcp_rtt_timeout_ns(&tcb->rtt))
 		tcp_cc_on_idle(&tcb->cc, now_ns);
 	if (tcb->stack->config.has_pacing)
-		tcp_pace_begin(&tcb->pace, tcb->cc.window, tcb->cc.threshold, tcb->rtt.smoothed_ns,
-			       now_ns);
+		tcp_pace_begin(&tcb->pace, tcb->cc.window, tcb->cc.threshold,
+			       tcp_rack_min_ns(&tcb->rack), now_ns);
 	/* What is lost goes before what is new. */
 	resend = tcp_resend_lost(tcb, now_ns);
 	tcb->arrived = 0;

@@ -3,7 +3,7 @@
 
 #include "dataplane/core/hot.h"
 
-#define SRTT_MIN_NS  NS_PER_MS
+#define RTT_MIN_NS   NS_PER_MS
 #define BURST_SIZE   16384
 #define BURST_NS     NS_PER_MS
 #define FACTOR_SLOW  20U /* tenths */
@@ -12,7 +12,7 @@
 /** @return time that `size` bytes take at the rate */
 static int64_t duration_ns(const struct tcp_pace *pace, uint32_t size)
 {
-	return (int64_t)((uint64_t)pace->srtt_ns * 10 * size / pace->tenth_window);
+	return (int64_t)((uint64_t)pace->rtt_ns * 10 * size / pace->tenth_window);
 }
 
 void tcp_pace_init(struct tcp_pace *pace)
@@ -20,19 +20,19 @@ void tcp_pace_init(struct tcp_pace *pace)
 	*pace = (struct tcp_pace){ 0 };
 }
 
-void tcp_pace_begin(struct tcp_pace *pace, uint64_t window, uint64_t threshold, int64_t srtt_ns,
+void tcp_pace_begin(struct tcp_pace *pace, uint64_t window, uint64_t threshold, int64_t rtt_ns,
 		    int64_t now_ns)
 {
 	/* Near the threshold the rate goes down before the growth does. */
 	uint64_t factor = window < threshold / 2 ? FACTOR_SLOW : FACTOR_AVOID;
 	int64_t burst_ns;
 
-	if (srtt_ns < SRTT_MIN_NS) {
+	if (rtt_ns < RTT_MIN_NS) {
 		pace->tenth_window = 0;
 		return;
 	}
 	pace->tenth_window = window * factor;
-	pace->srtt_ns = srtt_ns;
+	pace->rtt_ns = rtt_ns;
 	/* Time that was not used is a burst, no more. */
 	burst_ns = MAX(duration_ns(pace, BURST_SIZE), BURST_NS);
 	pace->next_ns = MAX(pace->next_ns, now_ns - burst_ns);

@@ -9,7 +9,7 @@
 #include "tcp_rig_play.h"
 
 /** Send as much as it allows for a while. @return bytes sent */
-static uint64_t drive(struct tcp_pace *pace, uint64_t window, uint64_t threshold, int64_t srtt_ns,
+static uint64_t drive(struct tcp_pace *pace, uint64_t window, uint64_t threshold, int64_t rtt_ns,
 		      int64_t *now_ns, int64_t duration_ns)
 {
 	int64_t end_ns = *now_ns + duration_ns;
@@ -18,7 +18,7 @@ static uint64_t drive(struct tcp_pace *pace, uint64_t window, uint64_t threshold
 	for (;;) {
 		int64_t due_ns;
 
-		tcp_pace_begin(pace, window, threshold, srtt_ns, *now_ns);
+		tcp_pace_begin(pace, window, threshold, rtt_ns, *now_ns);
 		while ((due_ns = tcp_pace_hold_ns(pace, *now_ns)) == 0) {
 			tcp_pace_sent(pace, 1000);
 			sent += 1000;
@@ -37,8 +37,8 @@ static void test_tcp_pace_rate(void **state)
 {
 	static const struct {
 		uint64_t window, threshold;
-		int64_t srtt_ms;
-		uint64_t a_second; /* bytes; factor * window / srtt */
+		int64_t rtt_ms;
+		uint64_t a_second; /* bytes; factor * window / rtt */
 	} rows[] = {
 		{ 1000000, UINT64_MAX, 100, 20000000 }, /* twice in slow start */
 		{ 1000000, 1000000, 100, 12000000 },    /* 1.2 times beyond it */
@@ -56,7 +56,7 @@ static void test_tcp_pace_rate(void **state)
 		uint64_t burst = MAX(UINT64_C(16384), rows[i].a_second / 1000), sent;
 
 		tcp_pace_init(&pace);
-		sent = drive(&pace, rows[i].window, rows[i].threshold, rows[i].srtt_ms * NS_PER_MS,
+		sent = drive(&pace, rows[i].window, rows[i].threshold, rows[i].rtt_ms * NS_PER_MS,
 			     &now_ns, 10 * NS_PER_S);
 		/* The burst that a sender that was quiet may begin with, and a segment; times are whole
 		   nanoseconds, up to one in 794 too short */
@@ -85,11 +85,11 @@ static void test_tcp_pace_short_round_trips_are_not_paced(void **state)
 
 	(void)state;
 	tcp_pace_init(&pace);
-	for (int64_t srtt_ns = 0; srtt_ns <= NS_PER_MS; srtt_ns += NS_PER_MS / 4) {
-		tcp_pace_begin(&pace, 1000000, 1, srtt_ns, NS_PER_S);
+	for (int64_t rtt_ns = 0; rtt_ns <= NS_PER_MS; rtt_ns += NS_PER_MS / 4) {
+		tcp_pace_begin(&pace, 1000000, 1, rtt_ns, NS_PER_S);
 		for (int i = 0; i < 2000; i++)
 			tcp_pace_sent(&pace, 1000);
-		assert_int_equal(tcp_pace_hold_ns(&pace, NS_PER_S) != 0, srtt_ns == NS_PER_MS);
+		assert_int_equal(tcp_pace_hold_ns(&pace, NS_PER_S) != 0, rtt_ns == NS_PER_MS);
 	}
 }
 
@@ -129,6 +129,31 @@ static void test_tcp_pace_spreads_a_large_window(void **state)
 	rig_close(&rig);
 }
 
+/** A peer that holds back its acknowledgements makes the smoothed round trip long, not the path. */
+static void test_tcp_pace_delayed_acknowledgements_do_not_slow_a_short_path(void **state)
+{
+	static const struct rig_step syn[] = { { IN, S }, { RIG_END } };
+	static const struct rig_step ack[] = { { IN, A, 1, 1 }, { BURST }, { RIG_END } };
+	struct tcp_config config = rig_config();
+	struct rig rig;
+
+	(void)state;
+	config.has_pacing = true;
+	rig_open(&rig, &config);
+	rig_play(&rig, syn);
+	rig.now_ns += 50 * NS_PER_US;
+	rig_play(&rig, ack);
+	rig.tcb->snd_wnd = rig.tcb->snd_wnd_max = 1 << 20;
+	rig.tcb->cc.window = rig.tcb->cc.threshold = 100000;
+	rig.tcb->rtt.smoothed_ns = 40 * NS_PER_MS;
+	rig.out_count = rig.out_next = 0;
+	tcp_send(rig.tcb, 500000, rig.now_ns);
+	tcp_burst_end(rig.stack, rig.now_ns);
+	assert_int_equal(rig.out_count, 100);
+	assert_int_equal(counters_get(&rig.counters, COUNTER_TCP_PACED), 0);
+	rig_close(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -136,6 +161,7 @@ int main(void)
 		cmocka_unit_test(test_tcp_pace_burst_after_a_pause),
 		cmocka_unit_test(test_tcp_pace_short_round_trips_are_not_paced),
 		cmocka_unit_test(test_tcp_pace_spreads_a_large_window),
+		cmocka_unit_test(test_tcp_pace_delayed_acknowledgements_do_not_slow_a_short_path),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

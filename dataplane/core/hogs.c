@@ -21,6 +21,12 @@ static bool holds_input(const struct session *session)
 	       (session->request->frame != NULL && session->request->frame->chunk != NULL);
 }
 
+/* A client that was refused for a while sends again when its retransmission timer says so. */
+int64_t hogs_stall_ns(const struct session *session)
+{
+	return session->moved < HOGS_MOVE_SIZE ? HOGS_STRANGER_NS : HOGS_FRIEND_NS;
+}
+
 static bool is_hog(struct session *session, int64_t now_ns)
 {
 	uint64_t moved = session->moved + session->link->out.popped;
@@ -37,8 +43,9 @@ static bool is_hog(struct session *session, int64_t now_ns)
 		session->hog_moved = moved;
 		return false;
 	}
-	patience_ns = holds_input(session) && moved == session->hog_moved ? HOGS_STALL_NS
-									  : HOGS_PATIENCE_NS;
+	patience_ns = HOGS_PATIENCE_NS;
+	if (session->link->out.size <= OUTQ_BLOCK_SIZE)
+		patience_ns = hogs_stall_ns(session);
 	return now_ns - session->hog_since_ns >= patience_ns;
 }
 

@@ -580,17 +580,18 @@ void produce_check_contention(struct core *core, int64_t now_ns)
 {
 	struct sessions *sessions = core->sessions;
 	struct produce_parser *parser;
+	struct session *session;
 
 	/* From the start again after each: what follows a demotion may end other reservations too. */
 	while ((parser = find_stalled(sessions, now_ns)) != NULL) {
 		if (demote(core, parser))
 			continue;
 		/* There is no memory to move it to, and others wait behind it. */
+		session = CONTAINER_OF(parser, struct session, parser);
 		sessions_memory_short(core);
-		if (now_ns - parser->progress_ns < HOGS_STALL_NS)
+		if (now_ns - parser->progress_ns < hogs_stall_ns(session))
 			break;
-		session_fail(CONTAINER_OF(parser, struct session, parser),
-			     COUNTER_SESSION_CLOSE_HOG, true);
+		session_fail(session, COUNTER_SESSION_CLOSE_HOG, true);
 	}
 	LIST_EACH(&sessions->reserving, node)
 	{

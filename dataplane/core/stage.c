@@ -19,7 +19,8 @@ int stage_take(struct stage *stage, struct chunk_pool *pool, uint32_t size)
 	stage->chunk_count = 0;
 	while (left > 0) {
 		uint32_t piece = MIN(left, CHUNK_SIZE_MAX);
-		struct chunk *chunk = chunk_borrow(pool, MAX(piece, CHUNK_SIZE_MIN), CHUNK_FOR_BATCHES);
+		struct chunk *chunk =
+			chunk_borrow(pool, MAX(piece, CHUNK_SIZE_MIN), CHUNK_FOR_BATCHES);
 
 		if (chunk == NULL) {
 			stage->size = size;

@@ -2,6 +2,7 @@
 """deploy/lab: made and removed as often as one likes, never at the cost of what is not its own, and
 gone without a trace."""
 
+import json
 import os
 import random
 import shutil
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 
-from box import ROOT, Checks, can_lab, need
+from box import MILLRACE, ROOT, Box, Checks, can_lab, need
 
 LAB = os.path.join(ROOT, "deploy", "lab")
 
@@ -167,6 +168,36 @@ class LabTest:
         need(helped.returncode == 0 and "usage" in helped.stdout, helped)
         need(not any(self.seen().values()), f"left behind: {self.seen()}")
 
+    def doctor_knows_it(self):
+        """What fits and what does not, with the remedy; the box refuses with the same words."""
+        def doctor(*settings):
+            arguments = [part for one in (f"dpdk.port=af_xdp:{self.near}", *settings) for part in ("--set", one)]
+            result = subprocess.run([MILLRACE, "doctor", "--json", *arguments], capture_output=True, text=True,
+                                    check=False)
+            return result.returncode, {check["check"]: check for check in json.loads(result.stdout)}
+
+        code, found = doctor()
+        need(code == 1 and f"no interface {self.near}" in found["port"]["found"], found)
+        self.wants(0, "up", mtu="3000")
+        code, found = doctor("dpdk.mtu=3000")
+        need(code == 0, found)
+        for check in ("port queues", "port MTU", "port link", "port XDP", "port offloads"):
+            need(found[check]["verdict"] == "ok", found[check])
+        need("veth" in found["port XDP"]["found"], found["port XDP"])
+        code, found = doctor("dpdk.mtu=1500")
+        need(code == 0 and f"ip link set dev {self.near} mtu 1500" in found["port MTU"]["remedy"], found["port MTU"])
+        code, found = doctor("dpdk.mtu=3000", "cores=2")
+        queues = found["port queues"]
+        need(code == 1 and f"ethtool -L {self.near} combined 2" in queues["remedy"], queues)
+        with tempfile.TemporaryDirectory(dir="/var/tmp") as data:
+            box = Box(data=data, cores=2, settings={"dpdk.port": f"af_xdp:{self.near}", "dpdk.mtu": 3000,
+                                                    "dpdk.required": "true", "ring.size": 16 << 20})
+            result = subprocess.run([MILLRACE, "up", *box.arguments()], capture_output=True, text=True,
+                                    timeout=30, check=False)
+            shutil.rmtree(box.run_dir(), ignore_errors=True)
+        need(result.returncode != 0 and f"{queues['found']}: {queues['remedy']}" in result.stderr, result.stderr)
+        self.wants(0, "down")
+
     def needs_root(self):
         """Run by nobody, from a copy that nobody can read: the tree may lie below a closed folder."""
         with tempfile.TemporaryDirectory(prefix="millrace-lab-") as folder:
@@ -189,7 +220,7 @@ def main():
                      "half_of_one_is_mended", "others_interfaces_are_left_alone",
                      "others_far_ends_are_left_alone", "others_namespaces_are_left_alone",
                      "others_networks_are_left_alone", "another_labs_things_are_left_alone",
-                     "wrong_use", "needs_root"):
+                     "wrong_use", "doctor_knows_it", "needs_root"):
             checks.run(name, getattr(test, name))
     finally:
         test.call("down")

@@ -51,9 +51,9 @@ static void test_hogs_a_stalled_batch_is_given_up(void **state)
 	(void)state;
 	client_produce_part(stalled, 9, 1, corebox_batch(&large), 5000, &at);
 	assert_int_equal(hogs_visit(core, 1000), 0);
-	assert_int_equal(hogs_visit(core, 1000 + HOGS_STALL_NS - 1), 0);
+	assert_int_equal(hogs_visit(core, 1000 + HOGS_STRANGER_NS - 1), 0);
 	assert_false(stalled->is_closed);
-	assert_int_equal(hogs_visit(core, 1000 + HOGS_STALL_NS), 1);
+	assert_int_equal(hogs_visit(core, 1000 + HOGS_STRANGER_NS), 1);
 	assert_true(stalled->is_closed);
 	assert_false(idle->is_closed);
 	assert_int_equal(closed(box), 1);
@@ -79,10 +79,10 @@ static void test_hogs_a_stalled_reservation_without_memory(void **state)
 	while (count < ARRAY_COUNT(chunks) &&
 	       (chunks[count] = chunk_borrow(core->chunks, 1, CHUNK_FOR_BATCHES)) != NULL)
 		count++;
-	corebox_sleep(box, HOGS_STALL_NS / NS_PER_MS / 2);
+	corebox_sleep(box, HOGS_STRANGER_NS / NS_PER_MS / 2);
 	corebox_settle(box);
 	assert_false(stalled->is_closed);
-	corebox_sleep(box, HOGS_STALL_NS / NS_PER_MS);
+	corebox_sleep(box, HOGS_STRANGER_NS / NS_PER_MS);
 	corebox_settle(box);
 	assert_true(stalled->is_closed);
 	assert_true(client_response(other, WIRE_API_PRODUCE, 9, 2, &reader));
@@ -110,7 +110,9 @@ static void test_hogs_a_batch_that_moves_is_waited_for(void **state)
 	assert_true(client_response(client, WIRE_API_PRODUCE, 9, 1, &reader));
 	client_produce_part(client, 9, 2, corebox_batch(&large), 5000, &at);
 	assert_int_equal(hogs_visit(core, 1000 + 2 * HOGS_PATIENCE_NS), 0); /* a new time begins */
-	assert_false(client->is_closed);
+	assert_int_equal(hogs_visit(core, 2000 + 2 * HOGS_PATIENCE_NS + HOGS_STRANGER_NS), 0);
+	assert_false(client->is_closed); /* it is no stranger */
+	assert_int_equal(hogs_visit(core, 1000 + 2 * HOGS_PATIENCE_NS + HOGS_FRIEND_NS), 1);
 	client_free(client);
 	corebox_free(box);
 }
@@ -142,7 +144,7 @@ static void test_hogs_unread_answers(void **state)
 
 static void test_hogs_all_are_visited(void **state)
 {
-	struct client *clients[3 * HOGS_VISIT_MAX];
+	struct client *clients[256];
 	struct corebox *box = corebox_new(1);
 	uint32_t count = 0;
 
@@ -152,9 +154,9 @@ static void test_hogs_all_are_visited(void **state)
 		clients[count++] = client_new(box, 0);
 		pile_up(clients[i], OUTQ_BLOCK_SIZE);
 	}
-	for (uint32_t i = 0; i < count; i += HOGS_VISIT_MAX)
+	for (uint32_t i = 0; i < count; i += MIN(HOGS_VISIT_MAX, 256U))
 		assert_int_equal(hogs_visit(box->cores[0], 1000), 0);
-	for (uint32_t i = 0; i < count; i += HOGS_VISIT_MAX)
+	for (uint32_t i = 0; i < count; i += MIN(HOGS_VISIT_MAX, 256U))
 		(void)hogs_visit(box->cores[0], 1000 + HOGS_PATIENCE_NS);
 	assert_int_equal(closed(box), count);
 	for (uint32_t i = 0; i < count; i++)

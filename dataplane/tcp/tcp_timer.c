@@ -150,8 +150,8 @@ static void on_idle(struct tcb *tcb, int64_t now_ns)
 /** RFC 9293 section 3.8.3, RFC 5482: bytes are out, and the peer has acknowledged none for too long. */
 static void on_user_timeout(struct tcb *tcb, int64_t now_ns)
 {
-	if (tcb->snd_una == tcb->snd_nxt || tcp_timer_is_set(tcb, TCP_TIMER_PERSIST))
-		return; /* a probe of a shut window is no data */
+	if (tcb->snd_una == tcb->snd_nxt)
+		return; /* nothing is out; a probe of a shut window does not count */
 	tcp_tcb_count(tcb, COUNTER_TCP_TIMEOUTS);
 	if (tcb->state > TCP_STATE_SYN_RECEIVED)
 		tcp_output_reset(tcb, now_ns);

@@ -25,7 +25,7 @@ struct outq_extent {
 struct outq_pool {
 	uint32_t block_free_count;
 	uint32_t extent_free_count;
-	uint32_t count; /* of blocks and of extents */
+	uint32_t count;                     /* of blocks and of extents */
 	uint32_t blocks_used, extents_used; /* those behind were never given, and never touched */
 	struct outq_block *free_blocks;
 	struct list free_extents;

@@ -445,10 +445,11 @@ static void raise_files(const struct config *config)
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
 	if (config->socket_address[0] != '\0' &&
 	    limit.rlim_cur < (uint64_t)(config->cores * config->connections_max))
-		log_warn("only %llu open files are allowed, fewer than max.connections of the cores: "
-			 "kernel-socket connections beyond that are refused (raise LimitNOFILE, as "
-			 "with ulimit -Hn)",
-			 (unsigned long long)limit.rlim_cur);
+		log_warn(
+			"only %llu open files are allowed, fewer than max.connections of the cores: "
+			"kernel-socket connections beyond that are refused (raise LimitNOFILE, as "
+			"with ulimit -Hn)",
+			(unsigned long long)limit.rlim_cur);
 }
 
 enum startup_code startup_open(const struct config *config, struct box **ret_box)
@@ -487,8 +488,8 @@ void startup_serve(struct box *box, const volatile sig_atomic_t *stop)
 
 static void remove_run_files(const struct box *box)
 {
-	static const char *const names[] = { READY_FILE, "cores", "counters", "partitions",
-					     "transports", "memory" };
+	static const char *const names[] = { READY_FILE,   "cores",      "counters",
+					     "partitions", "transports", "memory" };
 	char path[STARTUP_PATH_MAX];
 
 	for (size_t i = 0; i < ARRAY_COUNT(names); i++) {

@@ -12,7 +12,8 @@
 
 #include "base/defs.h"
 
-#define NIC_EAL_SIZE (UINT64_C(16) << 20) /* what EAL and the drivers take beside the packet pools */
+#define NIC_EAL_SIZE                                                                               \
+	(UINT64_C(16) << 20) /* what EAL and the drivers take beside the packet pools */
 
 /**
  * @param pci          address of the one PCI device to probe; NULL: none

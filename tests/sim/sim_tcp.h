@@ -38,7 +38,7 @@ struct sim_app {
 	uint64_t size, rest_at; /* bytes of its output; it rests after so many of them */
 	uint64_t sent, acked;   /* bytes queued, acknowledged */
 	uint64_t received;      /* bytes of input taken */
-	bool is_slow, is_stubborn, is_shrinking, aborts, waits_for_eof;
+	bool is_slow, is_stubborn, is_shrinking, has_nagle, aborts, waits_for_eof;
 	bool is_shut, was_open, has_eof, is_over;
 	enum tcp_close_reason reason;
 	struct timer wake;     /* its next own action, world's time */
@@ -52,11 +52,14 @@ struct sim_app {
 	uint64_t window;        /* congestion window seen last */
 	uint32_t allowed_until; /* until this is acknowledged */
 	bool is_reducing;
+	bool owes_echo; /* a mark came, the answer to its report did not */
+	bool is_told;   /* a mark was reported: up to told_end there is time to slow down */
+	uint32_t told_end, told_reductions;
 	uint64_t in_network; /* payload bytes between the two stacks */
 	uint32_t resent, resent_needless, reductions, dropped_data;
 	uint32_t drops_unheard; /* drops of the pair since this end heard anything */
 	int64_t heard_ns;       /* world's time; of the last segment that arrived */
-	uint32_t sent_in_rest, runs_max;
+	uint32_t sent_in_rest, runs_max, mss;
 	uint64_t delivered_high; /* stream position: in order at the peer */
 };
 
@@ -110,7 +113,8 @@ struct sim_plan {
 	int64_t poll_ns[2];                /* a side looks at its port that often; 0: at once */
 	int64_t start_ns;                  /* connections open within it */
 	int64_t rest_ns;                   /* idle time in the middle; 0: none */
-	uint32_t flood, intruders, ghosts; /* segments of strangers */
+	uint32_t flood, intruders, ghosts; /* segments of strangers that are left */
+	uint32_t flood_size;               /* at first */
 	int64_t stranger_gap_ns;
 	bool has_keepalive, has_tiny_pool, has_slow_apps, has_aborts, has_reopen;
 	/** Nothing but losses disturbs, so the judge can count. */

@@ -116,6 +116,7 @@ static void opened(struct sim_app *app, struct tcb *tcb)
 {
 	app->tcb = tcb;
 	app->was_open = true;
+	tcp_set_nodelay(tcb, !app->has_nagle);
 	sim_tcp_judge_progress(app);
 	wake_in(app, 1000);
 }
@@ -286,6 +287,10 @@ void sim_tcp_app_start(struct sim_pair *pair)
 {
 	struct sim *sim = pair->sim;
 	int64_t at_ns = sim->now_ns + 1 + (int64_t)sim_tcp_pick(sim, 0, sim->plan.start_ns);
+
+	/* What is late of the connection before is told from this one by timestamps, in ms. */
+	if (pair->generation > 0)
+		at_ns += 2 * NS_PER_MS;
 
 	sim_tcp_plan_pair(sim, pair);
 	pair->is_resting = false;

@@ -196,6 +196,7 @@ void sim_tcp_plan(struct sim *sim)
 		if (sim_tcp_chance(sim, 90))
 			plan_disturbance(sim, kind);
 	plan_strangers(sim);
+	plan->flood_size = plan->flood;
 	/* A cookie is no state: a client whose last word of the handshake is lost learns that only when
 	   it speaks again. */
 	plan->has_keepalive |= plan->flood > 0;
@@ -223,6 +224,7 @@ void sim_tcp_plan_side(struct sim *sim, int index)
 		.congestion = ways % 4 == 0 ? TCP_CC_NEWRENO : TCP_CC_CUBIC,
 		.ecn = (uint8_t)(ways / 4 % TCP_ECN_POLICY_COUNT),
 		.has_pacing = ways / 16 % 2 == 0,
+		.user_timeout_ms = sim_tcp_chance(sim, 100) ? 120000 : 0,
 		.secret = { prng_next(&sim->prng), prng_next(&sim->prng) },
 	};
 }
@@ -253,6 +255,7 @@ void sim_tcp_plan_pair(struct sim *sim, struct sim_pair *pair)
 		app->is_slow = has_slow && sim_tcp_chance(sim, 400);
 		app->is_stubborn = has_slow && sim_tcp_chance(sim, 200);
 		app->is_shrinking = has_slow && sim_tcp_chance(sim, 200);
+		app->has_nagle = sim_tcp_chance(sim, 300);
 		app->aborts = sim->plan.has_aborts && sim_tcp_chance(sim, 300);
 		app->rest_at = sim->plan.rest_ns > 0 ? sim_tcp_pick(sim, 0, app->size) : UINT64_MAX;
 	}

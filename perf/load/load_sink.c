@@ -32,6 +32,7 @@ struct load_sink {
 	struct load_net *net;
 	struct list clients, gone;
 	uint64_t bytes;
+	uint64_t unknown; /* requests ignored */
 	int64_t next_offset;
 };
 
@@ -196,12 +197,13 @@ static void on_frame(struct load_link *link, const uint8_t *bytes, size_t kept, 
 	} else if (r > 0) {
 		r = load_sendq_push(&link->out, answer, (uint32_t)r, NULL, 0);
 	}
-	if (r < 0) {
-		(void)fprintf(stderr, "millrace-load: a request that the sink cannot answer\n");
-		drop(client);
-		return;
-	}
-	load_link_flush(link);
+	if (r == -EPROTO && sink->unknown++ == 0)
+		(void)fprintf(stderr,
+			      "millrace-load: the sink ignores requests that it does not know\n");
+	if (r == -ENOBUFS || r == -ENOMEM)
+		drop(client); /* it reads no answers */
+	else
+		load_link_flush(link);
 }
 
 static void on_close(struct load_link *link, int error)

@@ -2,7 +2,7 @@
 /**
  * @file
  * A server that accepts and acknowledges: what a client reaches against it is the client's limit. It
- * answers ApiVersions, Metadata and Produce, and looks at no record.
+ * answers ApiVersions, Metadata and Produce, looks at no record, and ignores other requests.
  *
  * Context: one thread. Memory: connections on the heap.
  */

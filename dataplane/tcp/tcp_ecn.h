@@ -56,6 +56,12 @@ static inline bool tcp_ecn_is_reduced(const struct tcp_ecn *ecn, uint32_t snd_un
 	return ecn->is_reduced && tcp_seq_lt(snd_una, ecn->reduced_end);
 }
 
+/** The last reduction was taken back. */
+static inline void tcp_ecn_undone(struct tcp_ecn *ecn)
+{
+	ecn->is_reduced = false;
+}
+
 /** @return flags to add to a segment. @param is_new_data  payload never sent before, no probe */
 uint8_t tcp_ecn_flags(const struct tcp_ecn *ecn, bool is_new_data);
 /** @return the code point that goes with it */

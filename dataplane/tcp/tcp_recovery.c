@@ -135,6 +135,7 @@ static void undo(struct tcb *tcb)
 	if (tcb->recovery != TCP_RECOVERY_LOSS)
 		tcp_rack_reordered(&tcb->rack);
 	tcp_cc_undo(&tcb->cc);
+	tcp_ecn_undone(&tcb->ecn); /* the next loss counts, be it in the same window */
 	tcp_sent_unlose(&tcb->sent);
 	tcb->recovery = TCP_RECOVERY_NONE;
 	tcb->must_resend = false;

@@ -49,6 +49,7 @@ struct fuzz {
 	uint32_t edges[CONNECTIONS], edge_iss[CONNECTIONS]; /* offered by each tcb */
 	int64_t now_ns;
 	uint32_t held, no_buffer;
+	uint32_t sent_ranges; /* of the pool */
 };
 
 /** A packet buffer of its own allocation, so that reading past or after it is seen. */
@@ -519,10 +520,32 @@ static void step_no_buffer(struct fuzz *fuzz)
 	fuzz->no_buffer = reader_u8(&fuzz->input) % 8;
 }
 
+/** What is out lies in ranges without a gap, is summed up, and a timer goes on with it. */
+static void check_sent(const struct tcb *tcb)
+{
+	uint32_t at = tcb->snd_una, sacked = 0, lost = 0;
+
+	if (tcb->state <= TCP_STATE_SYN_RECEIVED)
+		return;
+	LIST_EACH(&tcb->sent.ranges, node)
+	{
+		const struct tcp_sent_range *range = LIST_ENTRY(node, struct tcp_sent_range, node);
+
+		CHECK(range->start == at && tcp_seq_lt(range->start, range->end));
+		CHECK(!range->is_lost || !range->is_sacked);
+		at = range->end;
+		sacked += range->is_sacked ? range->end - range->start : 0;
+		lost += range->is_lost ? range->end - range->start : 0;
+	}
+	CHECK(at == tcb->snd_nxt && tcb->sent.size == at - tcb->snd_una);
+	CHECK(tcb->sent.sacked == sacked && tcb->sent.lost == lost);
+	CHECK(at == tcb->snd_una || tcb->deadline_ns[TCP_TIMER_RETRANSMIT] != 0);
+}
+
 static void check_stack(const struct fuzz *fuzz)
 {
 	const struct tcp_stack *stack = fuzz->stack;
-	uint32_t open = 0, spare = 0;
+	uint32_t open = 0, spare = 0, ranges = stack->sent_pool.spare_count;
 
 	for (uint32_t i = 0; i < CONNECTIONS; i++) {
 		const struct tcb *tcb = &stack->tcbs[i];
@@ -536,7 +559,10 @@ static void check_stack(const struct fuzz *fuzz)
 		CHECK(tcb->snd_max - tcb->snd_una <= tcb->queued + 1);
 		CHECK(tcb->state <= TCP_STATE_SYN_RECEIVED || tcb->cc.window > 0);
 		CHECK(tcb->state <= TCP_STATE_SYN_RECEIVED || tcb->has_owner);
+		check_sent(tcb);
+		ranges += tcb->sent.count;
 	}
+	CHECK(ranges == fuzz->sent_ranges);
 	LIST_EACH(&stack->spare, node)
 	spare++;
 	CHECK(open == stack->count && open + spare == CONNECTIONS);
@@ -583,6 +609,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	reader_init(&fuzz->input, data, size);
 	fuzz->now_ns = NS_PER_S;
 	fuzz->stack = open_stack(fuzz);
+	fuzz->sent_ranges = fuzz->stack->sent_pool.spare_count;
 	for (int i = 0; i < STEPS_MAX && reader_left(&fuzz->input) > 0; i++) {
 		fuzz->now_ns += 10 * NS_PER_US; /* sequence numbers of a tuple differ */
 		steps[reader_u8(&fuzz->input) % ARRAY_COUNT(steps)](fuzz);

@@ -231,6 +231,38 @@ static void test_tcp_recovery_rfc3708_undo_by_duplicate(void **state)
 	rig_run_mode(steps, sack);
 }
 
+/** A reduction that was taken back is none: the next loss of the same window reduces it. */
+static void test_tcp_recovery_loss_after_an_undo_counts(void **state)
+{
+	static const struct rig_step steps[] = {
+		TEN_OUT,
+		{ WAIT, .size = 20 },
+		{ SACK, 0, 1001, 5001 },
+		{ IN, A, 1, 1 },
+		{ BURST },
+		{ OUT, A, 1, 1, 1000 },
+		{ WAIT, .size = 1 },
+		{ SACK, 0, 1, 1001 },
+		{ IN, A, 1, 5001 },
+		{ CWND, .size = 15000 }, /* taken back, and grown */
+		{ SACK, 0, 6001, 9001 },
+		{ IN, A, 1, 5001 },
+		{ BURST },
+		{ QUIET },
+		{ WAIT, .size = 15 },
+		{ OUT, A, 5001, 1, 1000 },
+		{ RIG_END },
+	};
+	struct rig rig;
+
+	(void)state;
+	open_sack(&rig);
+	rig.tcb->ecn.marks = true; /* as agreed: then reductions of one window are one */
+	rig_play(&rig, steps);
+	assert_true(rig.tcb->cc.window < 15000);
+	rig_close(&rig);
+}
+
 static void test_tcp_recovery_rfc3522_undo_by_timestamp(void **state)
 {
 	static const struct rig_step late[] = {
@@ -458,6 +490,7 @@ int main(void)
 		cmocka_unit_test(test_tcp_recovery_rfc8985_tail_loss),
 		cmocka_unit_test(test_tcp_recovery_rfc8985_probes),
 		cmocka_unit_test(test_tcp_recovery_rfc3708_undo_by_duplicate),
+		cmocka_unit_test(test_tcp_recovery_loss_after_an_undo_counts),
 		cmocka_unit_test(test_tcp_recovery_rfc3522_undo_by_timestamp),
 		cmocka_unit_test(test_tcp_recovery_rfc8985_timeout_keeps_reports),
 		cmocka_unit_test(test_tcp_recovery_a_burst_counts_as_one),

@@ -38,7 +38,7 @@ def resident(args, connections):
 
 
 def main():
-    args = yard.arguments(__doc__)
+    args = yard.arguments(__doc__, quick=1)
     seconds = 4 if args.quick else 15
     out = yard.begin("conns", args)
     # Both transports' clients may be closing while the next ones come.

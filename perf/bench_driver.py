@@ -24,7 +24,7 @@ def checked(system, *options):
 
 
 def main():
-    args = yard.arguments(__doc__)
+    args = yard.arguments(__doc__, quick=1)
     seconds = 4 if args.quick else 15
     out = yard.begin("driver", args)
     with yard.Yard(args, kafka=False, dpdk=False) as rig:

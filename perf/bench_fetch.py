@@ -19,7 +19,7 @@ def fill(system, topic, megabytes):
 
 
 def main():
-    args = yard.arguments(__doc__)
+    args = yard.arguments(__doc__, quick=1)
     seconds, rate, megabytes = (5, 500, 1500) if args.quick else (30, 500, 6000)
     out = yard.begin("fetch", args)
     with yard.Yard(args) as rig, yard.sink(PARTITIONS) as sink:

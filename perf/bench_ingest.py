@@ -13,7 +13,7 @@ GOAL = {"kafka-flush": 10, "kafka": 3, "socket": 2}
 
 def main():
     args = yard.arguments(__doc__)
-    seconds, warm = (4, 2) if args.quick else (15, 5)
+    seconds, warm = (4, 1) if args.quick else (15, 5)
     out = yard.begin("ingest", args)
     with yard.Yard(args) as rig:
         ours = rig.ours.name
@@ -31,7 +31,7 @@ def main():
                 for name, system in rig.systems.items():
                     with rig.turn(system):
                         said = yard.produce(args, system, f"ingest.{name}", record_size=RECORD,
-                                            batch_size=size, seconds=seconds if number else 3, warm=warm)
+                                            batch_size=size, seconds=seconds if number else 2, warm=warm)
                     if not number:
                         continue
                     out.add(f"{batch}: per CPU", name, said.mb_per_cpu)

@@ -61,7 +61,7 @@ def honest(system, seconds):
 
 
 def main():
-    args = yard.arguments(__doc__)
+    args = yard.arguments(__doc__, quick=1)
     seconds = 5 if args.quick else 20
     out = yard.begin("pressure", args)
     if args.port or not box.can_lab() or not os.path.exists(TOOL):

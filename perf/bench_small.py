@@ -11,7 +11,7 @@ PARTITIONS, RECORD, BATCH = 16, 100, 65536
 
 def main():
     args = yard.arguments(__doc__)
-    seconds, warm = (4, 2) if args.quick else (15, 5)
+    seconds, warm = (4, 1) if args.quick else (15, 5)
     out = yard.begin("small", args)
     with yard.Yard(args) as rig, yard.sink(PARTITIONS) as sink:
         rig.systems["sink"] = sink
@@ -29,7 +29,7 @@ def main():
             for name, system in rig.systems.items():
                 with rig.turn(system):
                     said = yard.produce(args, system, f"small.{name}", record_size=RECORD, batch_size=BATCH,
-                                        seconds=seconds if number else 3, warm=warm)
+                                        seconds=seconds if number else 2, warm=warm)
                 if not number:
                     continue
                 out.add("rate", name, said["records_per_s"])

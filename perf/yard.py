@@ -25,11 +25,11 @@ SEGMENT, KEPT = 256 << 20, 2 << 30
 CLIENT_CPU = os.cpu_count() - 1
 
 
-def arguments(description):
-    """The options that every ingestion benchmark takes."""
+def arguments(description, quick=2):
+    """The options that every ingestion benchmark takes; `quick` rounds with --quick."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="fewer rounds and seconds")
-    parser.add_argument("--repeats", type=int, help="rounds (default: 5, quick 2)")
+    parser.add_argument("--repeats", type=int, help=f"rounds (default: 5, quick {quick})")
     parser.add_argument("--disk", default="/var/tmp", help="folder on the disk to measure (/var/tmp)")
     parser.add_argument("--port", help="kernel-bypass port of the box, as a PCI address (default: af_xdp on a veth)")
     parser.add_argument("--address", help="address of the box on --port, with prefix, as 10.1.0.2/24")
@@ -43,7 +43,7 @@ def arguments(description):
     if args.port and not args.address:
         parser.error("--port needs --address")
     args.busy_before = quiet()
-    args.repeats = args.repeats or (2 if args.quick else 5)
+    args.repeats = args.repeats or (quick if args.quick else 5)
     return args
 
 

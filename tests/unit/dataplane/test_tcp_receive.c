@@ -210,6 +210,48 @@ static void test_tcp_receive_refused_rest_reaches_an_early_piece(void **state)
 	rig_close(&rig);
 }
 
+/** When nearly all pieces are held, what owners refuse leaves the last of them to early segments. */
+static void test_tcp_receive_refused_ones_leave_pieces_to_early_ones(void **state)
+{
+	static const struct rig_step steps[] = {
+		{ IN, S },
+		{ OUT, SA, 0, 1 },
+		{ IN, A, 1, 1 },
+		{ TAKE, .size = 0 },
+		{ IN, A, 1, 1, 100 },
+		{ HELD, .size = 0 }, /* refused, and not kept: it comes again */
+		{ BURST },
+		{ OUT, A, 1, 1 },
+		{ IN, A, 201, 1, 100 },
+		{ HELD, .size = 1 },
+		{ OUT, A, 1, 1 },
+		{ SACKED, 0, 201, 301, 0 },
+		{ TAKE, .size = 1000 },
+		{ RESUME },
+		{ IN, A, 1, 1, 200 },
+		{ GOT, .size = 300 },
+		{ RIG_END },
+	};
+	struct tcp_config config = rig_config();
+	struct list others;
+	struct list *node;
+	struct rig rig;
+
+	(void)state;
+	rig_open(&rig, &config);
+	list_init(&others);
+	while (rig.stack->pieces.spare_count > config.held_pieces_max / 8) {
+		list_push_back(&others, list_pop_front(&rig.stack->pieces.spare));
+		rig.stack->pieces.spare_count--;
+	}
+	rig_play(&rig, steps);
+	while ((node = list_pop_front(&others)) != NULL) {
+		list_push_back(&rig.stack->pieces.spare, node);
+		rig.stack->pieces.spare_count++;
+	}
+	rig_close(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -220,6 +262,7 @@ int main(void)
 		cmocka_unit_test(test_tcp_receive_window_closes_and_opens_with_credit),
 		cmocka_unit_test(test_tcp_receive_beyond_a_shut_window),
 		cmocka_unit_test(test_tcp_receive_refused_rest_reaches_an_early_piece),
+		cmocka_unit_test(test_tcp_receive_refused_ones_leave_pieces_to_early_ones),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

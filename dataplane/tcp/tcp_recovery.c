@@ -181,6 +181,7 @@ static void judge_probe(struct tcb *tcb, const struct tcp_recovery_ack *ack, int
 void tcp_recovery_on_ack(struct tcb *tcb, const struct tcp_recovery_ack *ack, int64_t now_ns)
 {
 	uint32_t delivered = ack->news.delivered, lost;
+	bool was_fast = tcb->recovery == TCP_RECOVERY_FAST; /* its last answer grows nothing */
 
 	learn(tcb, ack, now_ns);
 	judge_probe(tcb, ack, now_ns);
@@ -204,7 +205,7 @@ void tcp_recovery_on_ack(struct tcb *tcb, const struct tcp_recovery_ack *ack, in
 	}
 	if (tcb->recovery == TCP_RECOVERY_FAST)
 		pace_reduction(tcb, delivered, ack->cc.acked > 0 && tcb->sent.lost <= lost);
-	else if (ack->cc.acked > 0)
+	else if (ack->cc.acked > 0 && !was_fast)
 		tcp_cc_on_ack(&tcb->cc, &ack->cc);
 	if (ack->cc.acked > 0 || ack->news.delivered > 0)
 		tcp_timer_probe(tcb, now_ns);

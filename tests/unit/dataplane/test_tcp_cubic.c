@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Claim: windows follow the equations of RFC 9438. Shown beside a second implementation of them, in
- * segments, seconds and double precision, over trajectories with losses, and by values worked out by
- * hand.
+ * segments, seconds and double precision, over trajectories with losses, by values worked out by hand,
+ * and on a connection.
  */
 #include "dataplane/tcp/tcp_cubic.h"
 
-#include "cm.h"
+#include "tcp_rig_play.h"
 
 #define MSS   1000U
 #define START (1000 * NS_PER_S)
@@ -252,6 +252,52 @@ static void test_tcp_cubic_unused_time_does_not_count(void **state)
 	assert_true(pair_run(&pair, 10.0, 100 * NS_PER_MS, 2000) < 1);
 }
 
+/** A loss leaves seven tenths of the window, where NewReno leaves half; a timeout a segment. */
+static void test_tcp_cubic_on_a_connection(void **state)
+{
+	static const struct rig_step begin[] = {
+		{ IN, S },
+		{ OUT, SA, 0, 1 },
+		{ IN, A, 1, 1 },
+		{ SEND, .size = 10000 },
+		{ CWND, .size = 10000 },
+		{ RIG_END },
+	};
+	static const struct rig_step lose[] = {
+		{ SACK, 0, 1001, 10001 },
+		{ IN, A, 1, 1 },
+		{ BURST },
+		{ OUT, A, 1, 1, 1000 },
+		{ QUIET },
+		{ IN, A, 1, 10001 },
+		{ BURST },
+		{ CWND, .size = 7000 },
+		{ SEND, .size = 7000 },
+		{ RIG_END },
+	};
+	/* The first is a tail loss probe. */
+	static const struct rig_step time_out[] = {
+		{ WAIT, .size = 3000 },
+		{ WAIT, .size = 3000 },
+		{ CWND, .size = 1000 },
+		{ RIG_END },
+	};
+	struct tcp_config config = rig_config();
+	struct rig rig;
+
+	(void)state;
+	config.congestion = TCP_CC_CUBIC;
+	rig_open(&rig, &config);
+	rig_play(&rig, begin);
+	rig.out_next = rig.out_count;
+	rig_play(&rig, lose);
+	assert_int_equal(rig.tcb->cc.cubic.peak, 10000);
+	rig_play(&rig, time_out);
+	assert_int_equal(rig.tcb->cc.threshold, 4900);
+	assert_int_equal(rig.tcb->cc.cubic.peak, 0);
+	rig_close(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -263,6 +309,7 @@ int main(void)
 		cmocka_unit_test(test_tcp_cubic_reduction),
 		cmocka_unit_test(test_tcp_cubic_after_a_timeout),
 		cmocka_unit_test(test_tcp_cubic_unused_time_does_not_count),
+		cmocka_unit_test(test_tcp_cubic_on_a_connection),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

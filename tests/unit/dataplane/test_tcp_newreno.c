@@ -5,7 +5,7 @@
  */
 #include "dataplane/tcp/tcp_newreno.h"
 
-#include "cm.h"
+#include "tcp_rig_play.h"
 
 static void test_tcp_newreno_grows_a_segment_a_window(void **state)
 {
@@ -38,11 +38,38 @@ static void test_tcp_newreno_halves_the_flight(void **state)
 	assert_int_equal(tcp_newreno_reduce(&newreno, 0, 1000), 2000);
 }
 
+/** The acknowledgement that ends a recovery counted as one of a whole window, and grew the new one. */
+static void test_tcp_newreno_the_end_of_a_recovery_grows_nothing(void **state)
+{
+	static const struct rig_step begin[] = {
+		{ IN, S }, { OUT, SA, 0, 1 }, { IN, A, 1, 1 }, { SEND, .size = 10000 }, { RIG_END },
+	};
+	static const struct rig_step lose[] = {
+		{ SACK, 0, 1001, 10001 },
+		{ IN, A, 1, 1 },
+		{ BURST },
+		{ OUT, A, 1, 1, 1000 },
+		{ IN, A, 1, 10001 },
+		{ CWND, .size = 5000 },
+		{ RIG_END },
+	};
+	struct tcp_config config = rig_config();
+	struct rig rig;
+
+	(void)state;
+	rig_open(&rig, &config);
+	rig_play(&rig, begin);
+	rig.out_next = rig.out_count;
+	rig_play(&rig, lose);
+	rig_close(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tcp_newreno_grows_a_segment_a_window),
 		cmocka_unit_test(test_tcp_newreno_halves_the_flight),
+		cmocka_unit_test(test_tcp_newreno_the_end_of_a_recovery_grows_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,6 +40,39 @@ class Misses(unittest.TestCase):
     def test_peer_not_measured(self):
         self.assertIn("peer was not measured", self.misses(True, {"peer": 8}, millrace=[80])[0])
 
+    def gated(self, gated, floor, **samples):
+        """What fails the run, and what is only printed."""
+        out = report.Report("test", True)
+        out.measure("m", "u", True, floor=floor, ours="dpdk", gated=gated)
+        for system, values in samples.items():
+            out.measures["m"]["samples"][system] = values
+        below = list(out.below())
+        return len([text for fails, text in below if fails]), len(below)
+
+    def test_only_limits_of_the_same_run_fail_it(self):
+        floor = {"device": 0.5, "kafka": 5}
+        self.assertEqual(self.gated(("device",), floor, dpdk=[10], device=[100], kafka=[10]), (1, 2))
+        self.assertEqual(self.gated(("device",), floor, dpdk=[60], device=[100], kafka=[100]), (0, 1))
+        self.assertEqual(self.gated((), floor, dpdk=[10], device=[100], kafka=[10]), (0, 2))
+        self.assertEqual(self.gated(None, floor, dpdk=[10], device=[100], kafka=[10]), (2, 2))
+
+    def test_a_figure_that_depends_on_the_machine_does_not_fail(self):
+        self.assertEqual(self.gated((), 20, dpdk=[10]), (0, 1))
+        self.assertEqual(self.gated(None, 20, dpdk=[10]), (1, 1))
+
+    def test_a_limit_that_was_not_measured_fails(self):
+        self.assertEqual(self.gated(("device",), {"device": 0.5}, dpdk=[10]), (1, 1))
+        self.assertEqual(self.gated((), {"kafka": 5}, dpdk=[10]), (0, 1))
+
+    def test_ours_is_who_the_measure_says(self):
+        out = report.Report("test", True)
+        out.measure("m", "u", True, goal={"socket": 2}, ours="dpdk")
+        out.measures["m"]["samples"] = {"millrace": [1], "dpdk": [10], "socket": [5]}
+        rows = {row["system"]: row for row in out.rows()}
+        self.assertEqual(rows["dpdk"]["ratios"]["socket"], 2)
+        self.assertEqual(rows["millrace"]["ratios"], {})
+        self.assertIsNone(rows["socket"]["goal"])
+
     def test_nothing_measured(self):
         out = report.Report("test", True)
         out.measure("m", "u", True, floor=1)

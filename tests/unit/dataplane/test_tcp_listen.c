@@ -201,18 +201,9 @@ static void test_tcp_listen_rfc4987_keepalive_brings_the_cookie(void **state)
 static void test_tcp_listen_rfc4987_cookie_opens_once(void **state)
 {
 	static const struct rig_step steps[] = {
-		{ IN, S },
-		{ OUT, SA, 0, 1 },
-		{ IN, A, 1, 1, 100 },
-		{ GOT, .size = 100 },
-		{ ABORT },
-		{ OUT, RA, 1, 101 },
-		{ IN, A, 1, 1, 100 },
-		{ OUT, R },
-		{ IN, A, 1, 1 },
-		{ OUT, R },
-		{ GOT, .size = 100 },
-		{ QUIET },
+		{ IN, S },       { OUT, SA, 0, 1 },   { IN, A, 1, 1, 100 }, { GOT, .size = 100 },
+		{ ABORT },       { OUT, RA, 1, 101 }, { IN, A, 1, 1, 100 }, { OUT, R },
+		{ IN, A, 1, 1 }, { OUT, R },          { GOT, .size = 100 }, { QUIET },
 		{ RIG_END },
 	};
 	struct tcp_config config = rig_config();

@@ -151,6 +151,26 @@ static void test_tcp_timer_peer_that_probes_is_not_given_up(void **state)
 	rig_close(&rig);
 }
 
+static void test_tcp_timer_no_probe_with_nothing_queued(void **state)
+{
+	static const struct rig_step steps[] = {
+		{ IN, A, 1, 1, 0, UINT32_MAX },
+		{ SEND, .size = 1 },
+		{ QUIET },
+		{ WAIT, .size = 200 },
+		{ OUT, A, 1, 1, 1 },
+		{ IN, A, 1, 2, 0, UINT32_MAX }, /* the probe was all there was */
+		{ ACKED, .size = 1 },
+		{ WAIT, .size = 60000 },
+		{ QUIET },
+		{ CLOSED, .size = 99 },
+		{ RIG_END },
+	};
+
+	(void)state;
+	rig_run(steps);
+}
+
 static void test_tcp_timer_keepalive_settings(void **state)
 {
 	static const struct rig_step steps[] = {
@@ -259,6 +279,7 @@ int main(void)
 		cmocka_unit_test(test_tcp_timer_gives_up_after_silence),
 		cmocka_unit_test(test_tcp_timer_rfc1122_keepalive),
 		cmocka_unit_test(test_tcp_timer_peer_that_probes_is_not_given_up),
+		cmocka_unit_test(test_tcp_timer_no_probe_with_nothing_queued),
 		cmocka_unit_test(test_tcp_timer_keepalive_settings),
 		cmocka_unit_test(test_tcp_timer_rfc5482_user_timeout),
 		cmocka_unit_test(test_tcp_timer_rfc5482_shut_window_is_no_timeout),

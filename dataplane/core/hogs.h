@@ -16,7 +16,7 @@
 #include "base/defs.h"
 
 #define HOGS_STRANGER_NS (2 * NS_PER_S)
-#define HOGS_FRIEND_NS   (30 * NS_PER_S) /* retransmission timeouts back off that far */
+#define HOGS_FRIEND_NS   (60 * NS_PER_S) /* retransmission timeouts back off that far */
 #define HOGS_PATIENCE_NS (5 * NS_PER_S)
 #define HOGS_MOVE_SIZE   (64U * 1024) /* in that time, either way: 105 kbit/s */
 #define HOGS_VISIT_MAX   1024U

@@ -42,7 +42,7 @@ class Honest:
         self.disconnects = 0
         self.producer = Producer({
             "bootstrap.servers": server, "enable.idempotence": True, "acks": "all", "linger.ms": 5,
-            "compression.type": "none", "delivery.timeout.ms": 300000, "socket.timeout.ms": 60000,
+            "compression.type": "none", "delivery.timeout.ms": 300000, "socket.timeout.ms": 300000,
             "log_level": 0, "statistics.interval.ms": 1000, "stats_cb": self.on_stats,
             "error_cb": lambda error: self.broken.append(str(error))})
 

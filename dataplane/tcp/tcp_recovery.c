@@ -181,11 +181,12 @@ static void judge_probe(struct tcb *tcb, const struct tcp_recovery_ack *ack, int
 void tcp_recovery_on_ack(struct tcb *tcb, const struct tcp_recovery_ack *ack, int64_t now_ns)
 {
 	uint32_t delivered = ack->news.delivered, lost;
-	bool was_fast = tcb->recovery == TCP_RECOVERY_FAST; /* its last answer grows nothing */
+	bool ends_fast = false; /* the last answer of a fast recovery grows nothing */
 
 	learn(tcb, ack, now_ns);
 	judge_probe(tcb, ack, now_ns);
 	if (tcb->recovery != TCP_RECOVERY_NONE && tcp_seq_leq(tcb->recover, tcb->snd_una)) {
+		ends_fast = tcb->recovery == TCP_RECOVERY_FAST;
 		tcb->recovery = TCP_RECOVERY_NONE;
 		tcb->must_resend = false;
 		tcp_rack_recovered(&tcb->rack);
@@ -205,7 +206,7 @@ void tcp_recovery_on_ack(struct tcb *tcb, const struct tcp_recovery_ack *ack, in
 	}
 	if (tcb->recovery == TCP_RECOVERY_FAST)
 		pace_reduction(tcb, delivered, ack->cc.acked > 0 && tcb->sent.lost <= lost);
-	else if (ack->cc.acked > 0 && !was_fast)
+	else if (ack->cc.acked > 0 && !ends_fast)
 		tcp_cc_on_ack(&tcb->cc, &ack->cc);
 	if (ack->cc.acked > 0 || ack->news.delivered > 0)
 		tcp_timer_probe(tcb, now_ns);

@@ -307,7 +307,7 @@ class Yard:
 
     def start(self):
         veth = None
-        self.stack.enter_context(hugepages())
+        self.stack.enter_context(hugepages(512 if self.wants_memif else 256))  # memif: of both ends
         if self.args.port:
             address, prefix = self.args.address.split("/")
             self.settings.update({"dpdk.port": self.args.port, "dpdk.address": address, "dpdk.prefix": prefix,

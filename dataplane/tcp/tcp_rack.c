@@ -63,8 +63,16 @@ void tcp_rack_delivered(struct tcp_rack *rack, const struct tcp_sent_news *news,
 	rack->fack = tcp_seq_max(rack->fack, news->highest);
 }
 
-void tcp_rack_duplicate(struct tcp_rack *rack, uint32_t una, uint32_t nxt)
+void tcp_rack_resent(struct tcp_rack *rack, uint32_t size)
 {
+	rack->resent = MIN(rack->resent, UINT32_MAX - size) + size;
+}
+
+void tcp_rack_duplicate(struct tcp_rack *rack, uint32_t size, uint32_t una, uint32_t nxt)
+{
+	if (size > rack->resent)
+		return;
+	rack->resent -= size;
 	if (rack->has_dsack_round && tcp_seq_lt(una, rack->dsack_round))
 		return;
 	rack->has_dsack_round = true;

@@ -20,6 +20,7 @@ struct tcp_rack {
 	int64_t min_until_ns; /* end of this period */
 	uint32_t fack;        /* end of the highest byte known to have arrived */
 	uint32_t dsack_round; /* one needless retransmission counts until it is acknowledged */
+	uint32_t resent;      /* bytes sent again and not reported to have come twice */
 	uint8_t patience;     /* quarters of the shortest round trip */
 	uint8_t persistence;  /* recoveries until patience is as at first */
 	bool has_reordering;
@@ -43,8 +44,11 @@ int64_t tcp_rack_min_ns(const struct tcp_rack *rack);
 /** Something arrived. `news->again` is that of an answer that can't be to an earlier transmission as
     far as timestamps tell. */
 void tcp_rack_delivered(struct tcp_rack *rack, const struct tcp_sent_news *news, int64_t now_ns);
-/** The peer got something twice: be more patient. */
-void tcp_rack_duplicate(struct tcp_rack *rack, uint32_t una, uint32_t nxt);
+/** `size` bytes were sent again. */
+void tcp_rack_resent(struct tcp_rack *rack, uint32_t size);
+/** The peer got `size` bytes twice: be more patient. More than was sent again the network doubled, which
+    says nothing about the order of arrival. */
+void tcp_rack_duplicate(struct tcp_rack *rack, uint32_t size, uint32_t una, uint32_t nxt);
 /** What was thought lost arrived late. */
 void tcp_rack_reordered(struct tcp_rack *rack);
 /** A recovery is over. */

@@ -157,7 +157,8 @@ static void learn(struct tcb *tcb, const struct tcp_recovery_ack *ack, int64_t n
 		tcp_tcb_count(tcb, COUNTER_TCP_DSACKS_IN);
 		/* A probe that was not needed says nothing about the order of arrival. */
 		if (!tcb->tlp.is_out || ack->duplicate.end != tcb->tlp.end)
-			tcp_rack_duplicate(&tcb->rack, tcb->snd_una, tcb->snd_nxt);
+			tcp_rack_duplicate(&tcb->rack, ack->duplicate.end - ack->duplicate.start,
+					   tcb->snd_una, tcb->snd_nxt);
 		is_spurious = tcp_undo_by_duplicate(&tcb->undo, ack->duplicate);
 	}
 	if (!is_spurious && ack->cc.acked > 0 && ack->has_echo)
@@ -281,6 +282,7 @@ void tcp_recovery_resent(struct tcb *tcb, uint32_t start, uint32_t end, int64_t 
 	tcp_tcb_count(tcb, COUNTER_TCP_RETRANSMITS);
 	tcp_sent_again(&tcb->sent, &tcb->stack->sent_pool, (struct tcp_range){ start, end },
 		       now_ns);
+	tcp_rack_resent(&tcb->rack, end - start);
 	tcp_undo_resent(&tcb->undo, end - start, tcp_tcb_ts_now(tcb->ts_offset, now_ns));
 	if (tcb->recovery == TCP_RECOVERY_FAST)
 		tcp_prr_sent(&tcb->prr, end - start);

@@ -100,11 +100,14 @@ static void test_tcp_rack_reordering_makes_patient(void **state)
 	assert_int_equal(arrive(&line, 4, 9, 1049, &next_ns), 0);
 	assert_true(next_ns == 1053 * MS); /* of segment 3 */
 	/* Each round with a needless retransmission adds a quarter, but one round only one. */
-	tcp_rack_duplicate(&line.rack, 0, 10000);
-	tcp_rack_duplicate(&line.rack, 9999, 20000);
+	tcp_rack_duplicate(&line.rack, 10, 0, 10000); /* but none was: the network doubled it */
+	assert_int_equal(line.rack.patience, 1);
+	tcp_rack_resent(&line.rack, 10000);
+	tcp_rack_duplicate(&line.rack, 10, 0, 10000);
+	tcp_rack_duplicate(&line.rack, 10, 9999, 20000);
 	assert_int_equal(line.rack.patience, 2);
 	for (int i = 0; i < 100; i++)
-		tcp_rack_duplicate(&line.rack, 20000, 20000);
+		tcp_rack_duplicate(&line.rack, 10, 20000, 20000);
 	assert_true(line.rack.patience > 10);
 	for (int i = 0; i < 16; i++)
 		tcp_rack_recovered(&line.rack);
@@ -119,8 +122,9 @@ static void test_tcp_rack_patience_ends_at_the_smoothed_round_trip(void **state)
 	(void)state;
 	line_open(&line);
 	tcp_rack_reordered(&line.rack);
+	tcp_rack_resent(&line.rack, 10000);
 	for (uint32_t i = 0; i < 100; i++)
-		tcp_rack_duplicate(&line.rack, i, i);
+		tcp_rack_duplicate(&line.rack, 10, i, i);
 	assert_int_equal(arrive(&line, 1, 5, 1045, &next_ns), 0);
 	assert_true(next_ns == 1080 * MS);
 }

@@ -241,7 +241,9 @@ static void test_tcp_receive_refused_ones_leave_pieces_to_early_ones(void **stat
 	rig_open(&rig, &config);
 	list_init(&others);
 	while (rig.stack->pieces.spare_count > config.held_pieces_max / 8) {
-		list_push_back(&others, list_pop_front(&rig.stack->pieces.spare));
+		node = list_pop_front(&rig.stack->pieces.spare);
+		CHECK(node != NULL);
+		list_push_back(&others, node);
 		rig.stack->pieces.spare_count--;
 	}
 	rig_play(&rig, steps);

@@ -12,7 +12,7 @@ import time
 
 import report
 
-NAMES = ("driver", "ingest", "ack", "small", "fetch", "conns", "idle", "disk", "wire", "lab", "pressure")
+NAMES = ("driver", "calibrate", "ingest", "ack", "small", "fetch", "conns", "idle", "disk", "wire", "lab", "pressure")
 
 
 def run(name, rest):

@@ -247,7 +247,7 @@ static bool check_name(struct machine *machine, const char *name)
 {
 	if (!machine_has_capabilities(machine, MACHINE_CAP_NET_ADMIN | MACHINE_CAP_NET_RAW)) {
 		machine_say(machine, "port rights", MACHINE_BAD,
-			    "run as root, or grant CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF",
+			    "run as root or grant CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF",
 			    "a port on %.64s needs CAP_NET_ADMIN and CAP_NET_RAW", name);
 		return false;
 	}

@@ -72,7 +72,7 @@ static int open_dpdk(struct box *box, char reterr[REASON_SIZE])
 	machine_init(&machine, keep_finding, reterr);
 	machine_check_port(&machine, box->config);
 	if (machine.bad_count > 0)
-		return ERR_CONFIG;
+		return -ENODEV;
 	error = nic_dpdk_open(&config, &box->nic, reterr, reterr_size);
 
 	for (uint32_t i = 0; i < box->core_count && error == 0; i++)

@@ -313,7 +313,7 @@ static void test_startup_says_why_a_port_does_not_fit(void **state)
 	assert_int_equal(startup_close(box), STARTUP_OK);
 	assert_false(exists(place.run, "memory"));
 	place.config.dpdk_required = true;
-	assert_int_equal(startup_open(&place.config, &box), STARTUP_USAGE);
+	assert_int_equal(startup_open(&place.config, &box), STARTUP_FAILED);
 	place_close(&place);
 }
 

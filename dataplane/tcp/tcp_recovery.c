@@ -148,8 +148,9 @@ static void learn(struct tcb *tcb, const struct tcp_recovery_ack *ack, int64_t n
 	struct tcp_sent_news news = ack->news;
 	bool is_spurious = false;
 
-	/* An echo from before the retransmission: the answer is to the first transmission. */
-	if (ack->has_echo && news.again.xmit_ns != 0 &&
+	/* An echo from before the retransmission: the answer is to the first transmission. That of a
+	   report alone is older than what it reports (RFC 7323 section 4.3). */
+	if (ack->has_echo && ack->cc.acked > 0 && news.again.xmit_ns != 0 &&
 	    tcp_seq_lt(ack->echo, tcp_tcb_ts_now(tcb->ts_offset, news.again.xmit_ns)))
 		news.again.xmit_ns = 0;
 	tcp_rack_delivered(&tcb->rack, &news, now_ns);

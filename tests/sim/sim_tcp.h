@@ -4,7 +4,8 @@
  * Two TCP stacks, their applications and strangers on a simulated network: what the files of sim_tcp
  * share. sim_tcp.c runs seeds, sim_tcp_plan.c draws what a seed does, sim_tcp_world.c moves packets,
  * clocks and time, sim_tcp_app.c is the owner of connections, sim_tcp_judge.c says what must hold,
- * sim_tcp_stranger.c attacks, sim_tcp_trace.c prints, sim_tcp_report.c measures goodput.
+ * sim_tcp_stranger.c attacks, sim_tcp_trace.c prints, sim_tcp_lesson.c
+ * loses what it wants to, sim_tcp_report.c measures goodput.
  *
  * Context: tests.
  */
@@ -38,7 +39,7 @@ struct sim_app {
 	uint64_t size, rest_at; /* bytes of its output; it rests after so many of them */
 	uint64_t sent, acked;   /* bytes queued, acknowledged */
 	uint64_t received;      /* bytes of input taken */
-	bool is_slow, is_stubborn, is_shrinking, has_nagle, aborts, waits_for_eof;
+	bool is_slow, is_stubborn, is_shrinking, has_nagle, sends_all, aborts, waits_for_eof;
 	bool is_shut, was_open, has_eof, is_over;
 	enum tcp_close_reason reason;
 	struct timer wake;     /* its next own action, world's time */
@@ -193,6 +194,10 @@ void sim_tcp_trace_note(const struct sim *sim, const struct sim_app *app, const 
 			uint64_t number);
 void sim_tcp_trace_plan(const struct sim *sim);
 void sim_tcp_trace_end(const struct sim *sim);
+
+/* sim_tcp_lesson.c */
+/** @return lessons that failed, each told on stdout with its segments */
+uint32_t sim_tcp_lesson(struct sim_net *net);
 
 /* sim_tcp_report.c */
 int sim_tcp_report(struct sim_net *net);

@@ -68,8 +68,8 @@ static void send_some(struct sim_app *app)
 	uint64_t left = MIN(app->size, app->rest_at) - app->sent;
 	uint64_t size = MIN(left, sim_tcp_pick(sim, 1, app->is_slow ? 3000 : 60000));
 
-	if (sim->is_measured)
-		size = left; /* the network is what is measured, not the writer */
+	if (sim->is_measured || app->sends_all)
+		size = left; /* the network is what is looked at, not the writer */
 	if (size == 0 || app->is_shut)
 		return;
 	app->sent += size;

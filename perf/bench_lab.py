@@ -19,8 +19,9 @@ def bare(args, seconds):
     server = f"{lab.address}:{boxes.free_port()}"
     options = ["--port", f"af_xdp:{lab.interface}", "--address", f"{lab.address}/24", "--mtu", args.mtu]
     with lab, yard.running("bare", server, *options, cpu=0):
-        return yard.load("blast", server, "--connections", PARTITIONS, "--batch-size", BATCH,
-                         "--seconds", seconds, prefix=lab.prefix())["mb_per_s"]
+        # It asks for all again behind a hole: one connection may fare better than several.
+        return max(yard.load("blast", server, "--connections", connections, "--batch-size", BATCH, "--seconds",
+                             seconds / 2, prefix=lab.prefix())["mb_per_s"] for connections in (1, PARTITIONS))
 
 
 def main():
@@ -47,8 +48,8 @@ def main():
                 out.add(f"MTU {mtu}", "dpdk", said["mb_per_s"])
                 out.add(f"MTU {mtu}: poll core at work", "dpdk", rig.ours.busy_share())
     out.note(f"dpdk: produce by millrace-load on kernel sockets in a namespace, on CPU {yard.CLIENT_CPU}, {PARTITIONS} "
-             "connections, batches of 64 KiB, acks=all, on the disk. bare: bytes from the same sockets to millrace-load "
-             "bare on the CPU of the poll core.")
+             "connections, batches of 64 KiB, acks=all, on the disk. bare: bytes from one and from as many of the same "
+             "sockets, whichever is faster, to millrace-load bare on the CPU of the poll core.")
     return out.write()
 
 

@@ -2,8 +2,8 @@
 /**
  * @file
  * The least that takes bytes from a stock TCP client on a port: each packet's checksum is verified, its
- * payload copied once, and each connection acknowledged once a burst. No loss recovery, no windows, no
- * protocol above: what a box reaches is held against it.
+ * payload copied once, and each connection acknowledged once a burst. No loss recovery, a window of one
+ * size, no protocol above: what a box reaches is held against it.
  *
  * Context: one thread, polling. Memory: the struct and the port's buffers. Limits: LOAD_BARE_FLOWS
  * connections; what arrives out of order is dropped, for the client to send again.

@@ -6,7 +6,9 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -42,6 +44,8 @@ def arguments(description, quick=2):
     args = parser.parse_args()
     if args.port and not args.address:
         parser.error("--port needs --address")
+    # Ended by a signal, it still stops what it started and gives back what it took.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     args.busy_before = quiet()
     args.repeats = args.repeats or (quick if args.quick else 5)
     return args

@@ -17,7 +17,12 @@ struct result {
 	uint64_t resent, timeouts, needless;
 };
 
-static struct result measure(struct sim_net *net, uint32_t loss, uint64_t seed, uint32_t reordering)
+struct scenario {
+	enum tcp_cc_algorithm algorithm;
+	uint32_t loss, reordering; /* of a million */
+};
+
+static struct result measure(struct sim_net *net, const struct scenario *scenario, uint64_t seed)
 {
 	struct sim *sim = calloc(1, sizeof(*sim));
 	struct result result = { 0 };
@@ -35,8 +40,8 @@ static struct result measure(struct sim_net *net, uint32_t loss, uint64_t seed, 
 		link->delay_ns = DELAY_NS;
 		link->rate = RATE;
 		link->queue_max = QUEUE;
-		link->loss = i == SIM_CLIENT ? loss : 0;
-		link->reordering = reordering;
+		link->loss = i == SIM_CLIENT ? scenario->loss : 0;
+		link->reordering = scenario->reordering;
 		link->late_ns = DELAY_NS / 4;
 		sim_tcp_plan_side(sim, i);
 		sim->sides[i].config.mss = MSS;
@@ -45,6 +50,10 @@ static struct result measure(struct sim_net *net, uint32_t loss, uint64_t seed, 
 		sim->sides[i].config.rto_min_ms = 200;
 		sim->sides[i].config.time_wait_ms = 1;
 		sim->sides[i].config.keepalive_ms = 0;
+		sim->sides[i].config.user_timeout_ms = 0;
+		sim->sides[i].config.congestion = (uint8_t)scenario->algorithm;
+		sim->sides[i].config.ecn = TCP_ECN_OFF;
+		sim->sides[i].config.has_pacing = false;
 	}
 	sim_tcp_start(sim);
 	client = &sim->pairs[0].apps[SIM_CLIENT];
@@ -73,23 +82,27 @@ static int compare(const void *a, const void *b)
 int sim_tcp_report(struct sim_net *net)
 {
 	static const uint32_t losses[] = { 0, 1000, 10000, 50000 };
+	static const char *const names[TCP_CC_ALGORITHM_COUNT] = { "cubic", "newreno" };
 
 	printf("one connection, %lu MB, %ld ms there and back, 100 Mbit/s, a queue of %lu kB; "
 	       "median of %u\n%-12s %8s %8s %10s %10s %10s %10s\n",
 	       (unsigned long)(TRANSFER / 1000000), (long)(2 * DELAY_NS / NS_PER_MS),
 	       (unsigned long)(QUEUE / 1000), RUNS, "algorithm", "loss %", "late %", "Mbit/s",
 	       "resent", "needless", "timeouts");
-	for (uint32_t i = 0; i < 2 * ARRAY_COUNT(losses); i++) {
+	for (uint32_t i = 0; i < 2 * TCP_CC_ALGORITHM_COUNT * ARRAY_COUNT(losses); i++) {
+		struct scenario scenario = { i % TCP_CC_ALGORITHM_COUNT,
+					     losses[i / (2 * TCP_CC_ALGORITHM_COUNT)],
+					     i / TCP_CC_ALGORITHM_COUNT % 2 * 20000 };
 		struct result results[RUNS];
 		const struct result *median = &results[RUNS / 2];
-		uint32_t loss = losses[i / 2], late = i % 2 == 0 ? 0 : 20000;
 
 		for (uint32_t run = 0; run < RUNS; run++)
-			results[run] = measure(net, loss, run + 1, late);
+			results[run] = measure(net, &scenario, run + 1);
 		qsort(results, RUNS, sizeof(results[0]), compare);
-		printf("%-12s %8.1f %8.1f %10.2f %10lu %10lu %10lu\n", "default", loss / 1e4,
-		       late / 1e4, median->mbit, (unsigned long)median->resent,
-		       (unsigned long)median->needless, (unsigned long)median->timeouts);
+		printf("%-12s %8.1f %8.1f %10.2f %10lu %10lu %10lu\n", names[scenario.algorithm],
+		       scenario.loss / 1e4, scenario.reordering / 1e4, median->mbit,
+		       (unsigned long)median->resent, (unsigned long)median->needless,
+		       (unsigned long)median->timeouts);
 	}
 	return 0;
 }

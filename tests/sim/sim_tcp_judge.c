@@ -386,9 +386,9 @@ static bool has_given_up_early(const struct sim_app *app)
 	int64_t limit_ns = (int64_t)app->side->config.rto_min_ms * NS_PER_MS << 11;
 	uint32_t drops = app->drops_unheard;
 
-	/* One that was never open may have heard SYNs, whose answers were lost. */
+	/* One that was never open may have heard SYNs, whose answers were lost; the peer is open. */
 	if (!app->was_open)
-		drops = MAX(drops, app->pair->drops_since_progress);
+		drops = MAX(drops, app->pair->drops);
 	/* Without progress for the time the user set, whatever was heard. */
 	if (app->side->config.user_timeout_ms > 0 && app->was_open)
 		return app->pair->drops_since_progress == 0 && !sim->plan.has_tiny_pool;

@@ -490,11 +490,14 @@ void sim_tcp_judge_time(struct sim *sim)
     would tell it that nobody is there. */
 static bool is_deserted(const struct sim_pair *pair)
 {
-	const struct sim_app *client = &pair->apps[SIM_CLIENT];
+	for (int i = 0; i < 2; i++) {
+		const struct sim_app *app = &pair->apps[i];
 
-	return !pair->sim->plan.has_keepalive && client->was_open && !client->is_over &&
-	       !pair->apps[SIM_SERVER].was_open && client->sent == client->acked &&
-	       pair->drops >= GIVE_UP_DROPS;
+		if (app->was_open && !app->is_over && !pair->apps[!i].was_open &&
+		    app->sent == app->acked)
+			return !pair->sim->plan.has_keepalive && pair->drops >= GIVE_UP_DROPS;
+	}
+	return false;
 }
 
 void sim_tcp_judge_end(struct sim *sim)

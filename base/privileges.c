@@ -6,6 +6,7 @@
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -45,6 +46,20 @@ static int give_folder(const char *path)
 	return nftw(path, give_away, FOLDERS_OPEN_MAX, FTW_PHYS | FTW_DEPTH) == 0 ? 0 : -errno;
 }
 
+/** Becoming another user makes the kernel forget the signal at the parent's death: whoever supervises us
+    counts on it. */
+static int become(const struct passwd *user)
+{
+	int death_signal = 0;
+
+	if (prctl(PR_GET_PDEATHSIG, &death_signal) != 0)
+		return -errno;
+	if (initgroups(user->pw_name, user->pw_gid) != 0 || setgid(user->pw_gid) != 0 ||
+	    setuid(user->pw_uid) != 0)
+		return -errno;
+	return prctl(PR_SET_PDEATHSIG, death_signal) == 0 ? 0 : -errno;
+}
+
 int privileges_drop(const struct config *config, const char *const *folders, uint32_t count)
 {
 	char path[CONFIG_TEXT_MAX + 16];
@@ -63,10 +78,5 @@ int privileges_drop(const struct config *config, const char *const *folders, uin
 		error = let_read(path);
 	for (uint32_t i = 0; i < count && error == 0; i++)
 		error = give_folder(folders[i]);
-	if (error != 0)
-		return error;
-	if (initgroups(new_owner->pw_name, new_owner->pw_gid) != 0 ||
-	    setgid(new_owner->pw_gid) != 0 || setuid(new_owner->pw_uid) != 0)
-		return -errno;
-	return 0;
+	return error == 0 ? become(new_owner) : error;
 }

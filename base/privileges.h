@@ -12,7 +12,7 @@
 /**
  * As root, and when the user of the settings exists: make the folders and give them to it with all that is in
  * them (if the folder itself is not its own yet), let its group read <data> and <data>/log, and be
- * it from here on. Else nothing happens; the log says so.
+ * it from here on, with the signal at the parent's death that was set. Else nothing happens; the log says so.
  *
  * @param folders  [count] absolute paths; parents must exist
  * @return 0; -errno

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -195,12 +194,8 @@ static int announce(const struct config *config)
 static int drop_privileges(const struct config *config)
 {
 	const char *const folders[] = { config->tables_dir, config->worker_spill_dir };
-	int error = privileges_drop(config, folders, ARRAY_COUNT(folders));
 
-	/* Becoming another user resets it. */
-	if (error == 0 && prctl(PR_SET_PDEATHSIG, SIGTERM) != 0)
-		error = -errno;
-	return error;
+	return privileges_drop(config, folders, ARRAY_COUNT(folders));
 }
 
 static int serve(const struct config *config)

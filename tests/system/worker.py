@@ -520,17 +520,19 @@ def stopped_box(box):
 
 
 def supervised(box):
-    """A box whose worker dies goes on and has another; when millrace up is killed the worker ends too."""
+    """A box whose worker dies goes on and has another; when millrace up is killed all end too."""
     box.start()
     pid = box.kill("millrace-worker")
     wait_until(lambda: box.child("millrace-worker") not in (None, pid), 20, "a new worker")
-    pid = wait_until(lambda: box.child("millrace-worker"), 20, "a worker")
+    children = [wait_until(lambda n=name: box.child(n), 20, name) for name in
+                ("millrace-worker", "millrace-control", "millrace-dataplane")]
     with Worker(box) as worker:
         need(worker.query("SELECT 1") == [["1"]], "it serves")
     box.process.kill()
     box.process.wait()
     box.process = None
-    wait_until(lambda: not os.path.exists(f"/proc/{pid}"), 20, "the worker ends with millrace up")
+    wait_until(lambda: not any(os.path.exists(f"/proc/{child}") for child in children), 20,
+               "they end with millrace up")
 
 
 def main():

@@ -132,7 +132,7 @@ static int prepare(struct seglog *log, struct segment *segment, int64_t now_ms)
 		adapt_ahead(log, now_ms);
 	target = is_rolled ? least : MIN(least + log->ahead, segment->prepare_max);
 	target = MAX(target, least);
-	error = segfile_prepare(segment->fd, prepared, target);
+	error = log->is_discarded ? 0 : segfile_prepare(segment->fd, prepared, target);
 	if (error == 0)
 		__atomic_store_n(&segment->prepared, target, __ATOMIC_RELEASE);
 	return error;

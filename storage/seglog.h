@@ -47,8 +47,9 @@ struct seglog_open_args {
 	uint32_t partition;
 	int32_t leader_epoch; /* epoch for new batches; an unclean start passes a raised one */
 	struct seglog_settings settings;
-	int64_t checkpoint_offset;   /* recovery point from the checkpoint; 0: none */
-	bool was_clean;              /* the directory was closed cleanly: no scan */
+	int64_t checkpoint_offset; /* recovery point from the checkpoint; 0: none */
+	bool was_clean;            /* the directory was closed cleanly: no scan */
+	bool is_discarded; /* nothing is written: only the ring has the records (log.discard) */
 	struct partition_cell *cell; /* published positions; NULL in tests */
 	int64_t now_ms;
 };

@@ -131,6 +131,7 @@ struct seglog {
 	struct producers producers;
 	struct epochs epochs; /* fixed */
 	int32_t leader_epoch; /* fixed */
+	bool is_discarded;    /* fixed */
 
 	/* between core and housekeeper */
 	bool is_asked;          /* atomic: set by the core, cleared by the housekeeper */

@@ -251,6 +251,18 @@ int uring_fsync(struct uring *uring, int slot, struct uring_event *event)
 	return 0;
 }
 
+int uring_nop(struct uring *uring, struct uring_event *event)
+{
+	struct io_uring_sqe *entry = take_entry(uring);
+
+	if (unlikely(entry == NULL))
+		return -EAGAIN;
+	CHECK(event != NULL);
+	io_uring_prep_nop(entry);
+	entry->user_data = (uintptr_t)event;
+	return 0;
+}
+
 int uring_poll_add(struct uring *uring, int fd, uint32_t events, struct uring_event *event)
 {
 	struct io_uring_sqe *entry = take_entry(uring);

@@ -77,6 +77,9 @@ NODISCARD int uring_read(struct uring *uring, int fd, uint16_t buffer, void *byt
 /** fdatasync. @return 0; -EAGAIN queue full */
 NODISCARD int uring_fsync(struct uring *uring, int slot, struct uring_event *event);
 
+/** Nothing but a completion, like every other one not before the next poll. @return 0; -EAGAIN */
+NODISCARD int uring_nop(struct uring *uring, struct uring_event *event);
+
 /** One-shot readiness poll. @param events POLLIN | POLLOUT. @return 0; -EAGAIN queue full */
 NODISCARD int uring_poll_add(struct uring *uring, int fd, uint32_t events,
 			     struct uring_event *event);

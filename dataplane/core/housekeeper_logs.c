@@ -81,6 +81,8 @@ void housekeeper_log_open(struct housekeeper *housekeeper, const struct topic *t
 		.checkpoint_offset = checkpoint_find(housekeeper->recovery, topic->info->name,
 						     partition->index, 0),
 		.was_clean = housekeeper->args.was_clean && housekeeper->recovery != NULL,
+		.is_discarded = housekeeper->args.config->discard &&
+				strncmp(topic->info->name, "__", 2) != 0,
 		.now_ms = clock_wall_ms(),
 	};
 	struct seglog_recovery recovery = { 0 };

@@ -197,6 +197,9 @@ static int open_data(struct box *box, struct snapshot **ret_snapshot)
 	box->rings.identity.directory_id = box->datadir->directory_id;
 	uuid_format(&box->datadir->directory_id, box->rings.directory_id);
 	startup_rings_find(box->config, &box->rings);
+	if (box->config->discard)
+		log_warn("log.discard: records are not written to the disk and are lost with the "
+			 "ring; for measuring only");
 	if (!box->datadir->was_clean && !box->datadir->is_new)
 		log_info("the last run did not stop cleanly (%d so far): recovering",
 			 box->unclean_starts);

@@ -319,6 +319,27 @@ static void test_segflush_detach_leaves_chunks_that_are_being_sent(void **state)
 	assert_int_equal(chunk_pool_available(box->chunks), CHUNK_SIZE_MIN);
 }
 
+/* log.discard: the round ends, later than its call, without a byte on the disk; the ring still reads. */
+static void test_segflush_discarded_log_writes_nothing(void **state)
+{
+	struct logbox *box = logbox_new(RING_SIZE);
+
+	(void)state;
+	box->args.is_discarded = true;
+	assert_int_equal(logbox_open(box, false, 0), 0);
+	assert_int_equal(logbox_append(box, &(struct logbox_spec){ .value_size = 9000 }), 0);
+	logbox_housekeep(box);
+	assert_int_equal(uring_fake_count(box->uring), 1);
+	assert_int_equal(uring_fake_at(box->uring, 0)->kind, URING_FAKE_NOP);
+	assert_int_equal(seglog_high_watermark(box->log), 0);
+	perform(box, URING_FAKE_NOP);
+	assert_int_equal(seglog_high_watermark(box->log), 1);
+	assert_true(box->durable_calls > 0);
+	logbox_verify_range(box, 0, 1, 1000000);
+	assert_int_equal(logbox_load(box, 0, ".log"), 0);
+	logbox_free(box);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -335,6 +356,7 @@ int main(void)
 		TEST(test_segflush_segments_in_order),
 		TEST(test_segflush_detach_flushes_first),
 		TEST(test_segflush_detach_leaves_chunks_that_are_being_sent),
+		cmocka_unit_test(test_segflush_discarded_log_writes_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

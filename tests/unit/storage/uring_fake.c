@@ -174,6 +174,13 @@ int uring_fsync(struct uring *uring, int slot, struct uring_event *event)
 	return queue(uring, &op);
 }
 
+int uring_nop(struct uring *uring, struct uring_event *event)
+{
+	struct uring_fake_op op = { .kind = URING_FAKE_NOP, .fd = -1, .slot = -1, .event = event };
+
+	return queue(uring, &op);
+}
+
 int uring_poll_add(struct uring *uring, int fd, uint32_t events, struct uring_event *event)
 {
 	struct uring_fake_op op = {
@@ -283,6 +290,8 @@ static int32_t perform(const struct uring_fake_op *op, uint32_t size)
 	case URING_FAKE_FSYNC:
 		n = fdatasync(op->fd);
 		break;
+	case URING_FAKE_NOP:
+		return 0;
 	case URING_FAKE_POLL:
 	case URING_FAKE_KIND_COUNT:
 		WRONG("a poll is settled by uring_fake_complete()");

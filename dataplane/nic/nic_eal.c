@@ -82,9 +82,9 @@ static void silence(const char *library, const char *setter)
 	(void)dlclose(handle);
 }
 
-int nic_eal_up(const char *pci, uint64_t memory_size, char *reterr, size_t reterr_size)
+int nic_eal_up(const struct nic_eal_needs *needs, char *reterr, size_t reterr_size)
 {
-	uint64_t need = memory_size + NIC_EAL_SIZE;
+	uint64_t need = needs->memory_size + NIC_EAL_SIZE;
 	bool is_huge = free_hugepages() >= need / HUGEPAGE_SIZE + 1;
 	struct eal_args args = { .count = 0 };
 	cpu_set_t cpus;
@@ -103,15 +103,17 @@ int nic_eal_up(const char *pci, uint64_t memory_size, char *reterr, size_t reter
 	arg_add(&args, "--log-level=error");
 	arg_add(&args, "-l");
 	arg_add(&args, "%d", first_cpu(&cpus));
-	if (pci != NULL) {
+	if (needs->pci != NULL) {
 		arg_add(&args, "-a");
-		arg_add(&args, "%s", pci);
+		arg_add(&args, "%s", needs->pci);
 	} else {
 		arg_add(&args, "--no-pci");
 	}
 	/* Neither way leaves files: the partition rings on hugetlbfs are not EAL's to sweep. */
 	if (is_huge) {
 		arg_add(&args, "--in-memory");
+		if (needs->is_shared) /* the other end maps a few files only */
+			arg_add(&args, "--single-file-segments");
 	} else {
 		arg_add(&args, "--no-huge");
 		arg_add(&args, "--no-shconf");

@@ -2,8 +2,8 @@
 /**
  * @file
  * DPDK's environment (EAL), brought up once a process from our own settings: memory that leaves no
- * files behind, no telemetry socket, no threads of its own beside the caller, no PCI scan unless the
- * port is a PCI device.
+ * files behind, no telemetry socket, no threads of its own beside the caller, no PCI scan unless one of
+ * the ports is a PCI device.
  *
  * Context: the starting thread. Memory: `memory_size` bytes of hugepages when so many are free, else
  * ordinary pages.
@@ -15,13 +15,19 @@
 #define NIC_EAL_SIZE                                                                               \
 	(UINT64_C(16) << 20) /* what EAL and the drivers take beside the packet pools */
 
+/** What the ports of the process need of EAL, all of them: it is brought up once. */
+struct nic_eal_needs {
+	const char
+		*pci; /* full address of one PCI device; others may follow; NULL: there is none */
+	uint64_t memory_size; /* bytes of packet buffers */
+	bool is_shared;       /* packet buffers are shared with another process (virtio) */
+};
+
 /**
- * @param pci          address of the one PCI device to probe; NULL: none
- * @param memory_size  bytes the ports need
  * @param[out] reterr  [reterr_size] what failed and the remedy
  * @return 0, also when it is up already; -errno
  */
-NODISCARD int nic_eal_up(const char *pci, uint64_t memory_size, char *reterr, size_t reterr_size);
+NODISCARD int nic_eal_up(const struct nic_eal_needs *needs, char *reterr, size_t reterr_size);
 
 /** @return whether EAL runs on hugepages; false before nic_eal_up() */
 bool nic_eal_on_hugepages(void);

@@ -31,6 +31,40 @@ static void visit_later(struct sock_conn *conn)
 		list_push_back(&conn->sock->ready, &conn->ready);
 }
 
+/* ---- blocks for kept bytes ---- */
+
+static bool has_block(const struct sock *sock)
+{
+	return sock->free_blocks != NULL || sock->blocks_used < sock->block_count;
+}
+
+static void block_take(struct sock_conn *conn)
+{
+	struct sock *sock = conn->sock;
+	struct sock_block *block = sock->free_blocks;
+
+	CHECK(conn->kept == NULL && has_block(sock));
+	if (block != NULL) {
+		sock->free_blocks = block->next;
+		conn->kept = (uint8_t *)block;
+		return;
+	}
+	conn->kept = sock->blocks + (size_t)sock->blocks_used * SOCK_RECEIVE_SIZE;
+	sock->blocks_used++;
+}
+
+static void block_give(struct sock_conn *conn)
+{
+	struct sock_block *block = (struct sock_block *)(void *)conn->kept;
+
+	if (block == NULL)
+		return;
+	block->next = conn->sock->free_blocks;
+	conn->sock->free_blocks = block;
+	conn->kept = NULL;
+	conn->kept_size = 0;
+}
+
 /* ---- ending ---- */
 
 /* Nothing of the connection is in flight any more: its slot is free again. */
@@ -67,6 +101,7 @@ static void end(struct sock_conn *conn)
 		return;
 	conn->is_ending = true;
 	session_close(&conn->link);
+	block_give(conn);
 	/* Ends a send in flight; a peer that is gone already makes this fail, which is as good. */
 	(void)shutdown(conn->fd, SHUT_RDWR);
 	continue_ending(conn);
@@ -111,17 +146,23 @@ static void on_sent(struct uring_event *event, int32_t result, uint32_t flags)
 		visit_later(conn);
 }
 
-/* @return false: the submission queue is full */
+/* @return false: the submission queue, or what there is for it, is full */
 static bool submit_send(struct sock_conn *conn)
 {
-	struct io_uring_sqe *entry = io_uring_get_sqe(uring_raw(conn->sock->core->uring));
+	struct sock *sock = conn->sock;
+	struct sock_send *send = &sock->sends[sock->sends_used];
+	struct io_uring_sqe *entry;
 
+	if (sock->sends_used == SOCK_SENDS_MAX)
+		return false;
+	entry = io_uring_get_sqe(uring_raw(sock->core->uring));
 	if (entry == NULL)
 		return false;
-	conn->message = (struct msghdr){ .msg_iov = conn->iovecs };
-	conn->message.msg_iovlen = outq_peek(&conn->link.out, 0, conn->iovecs, SOCK_IOVECS_MAX);
+	sock->sends_used++;
+	send->message = (struct msghdr){ .msg_iov = send->iovecs };
+	send->message.msg_iovlen = outq_peek(&conn->link.out, 0, send->iovecs, SOCK_IOVECS_MAX);
 	conn->sent.fn = on_sent;
-	io_uring_prep_sendmsg(entry, conn->fd, &conn->message, MSG_NOSIGNAL);
+	io_uring_prep_sendmsg(entry, conn->fd, &send->message, MSG_NOSIGNAL);
 	entry->user_data = (uintptr_t)&conn->sent;
 	conn->is_sending = true;
 	return true;
@@ -132,6 +173,9 @@ static uint32_t submit_sends(struct sock *sock)
 {
 	uint32_t count = 0;
 
+	/* The kernel reads what a send names while it is submitted, whether that is done at once. */
+	if (io_uring_sq_ready(uring_raw(sock->core->uring)) == 0)
+		sock->sends_used = 0;
 	LIST_EACH_SAFE(&sock->to_send, node)
 	{
 		struct sock_conn *conn = LIST_ENTRY(node, struct sock_conn, to_send);
@@ -179,26 +223,40 @@ static const struct link_ops ops = {
 
 /* ---- receiving ---- */
 
-/* Hand over bytes; what the session does not take is kept, and nothing more received. */
-static void give(struct sock_conn *conn, const uint8_t *bytes, uint32_t size, int64_t now_ns)
+/* Hand over bytes; with less than `size` taken nothing more is received. @return bytes taken */
+static uint32_t offer(struct sock_conn *conn, const uint8_t *bytes, uint32_t size, int64_t now_ns)
 {
 	size_t taken = session_input(conn->link.session, bytes, size, now_ns);
 
 	CHECK(taken <= size);
-	if (taken == size) {
-		conn->kept_at = conn->kept_end = 0;
-		return;
+	if (taken < size) {
+		conn->is_paused = true;
+		counters_inc(conn->sock->core->counters, COUNTER_SOCK_PAUSES);
 	}
-	memmove(conn->kept, bytes + taken, size - taken);
-	conn->kept_at = 0;
-	conn->kept_end = size - (uint32_t)taken;
-	conn->is_paused = true;
-	counters_inc(conn->sock->core->counters, COUNTER_SOCK_PAUSES);
+	return (uint32_t)taken;
+}
+
+/* The same with received bytes, of which the rest is kept. */
+static void give(struct sock_conn *conn, const uint8_t *bytes, uint32_t size, int64_t now_ns)
+{
+	uint32_t taken = offer(conn, bytes, size, now_ns);
+
+	if (taken == size)
+		return;
+	block_take(conn);
+	memcpy(conn->kept, bytes + taken, size - taken);
+	conn->kept_size = size - taken;
 }
 
 static void give_kept(struct sock_conn *conn, int64_t now_ns)
 {
-	give(conn, conn->kept + conn->kept_at, conn->kept_end - conn->kept_at, now_ns);
+	uint32_t taken = offer(conn, conn->kept, conn->kept_size, now_ns);
+
+	conn->kept_size -= taken;
+	if (conn->kept_size == 0)
+		block_give(conn);
+	else
+		memmove(conn->kept, conn->kept + taken, conn->kept_size);
 }
 
 /* A receive brought no bytes: none are there, the end, or an error. */
@@ -217,6 +275,39 @@ static void on_nothing(struct sock_conn *conn, int error)
 	end(conn);
 }
 
+/* [size] bytes were received, of which [room] could have been. */
+static void on_something(struct sock_conn *conn, size_t size, size_t room)
+{
+	struct sock *sock = conn->sock;
+
+	sock->turn_size += (uint32_t)size;
+	counters_add(sock->core->counters, COUNTER_SOCK_RX_BYTES, size);
+	/* A short receive has emptied the socket: the next bytes make a new event, as does the end. */
+	if (size < room && !conn->is_hung_up)
+		conn->is_readable = false;
+}
+
+/* No block is free for what the session may leave: look, and take from the socket what it took. */
+static void receive_looking(struct sock_conn *conn, int64_t now_ns)
+{
+	struct sock *sock = conn->sock;
+	ssize_t size = recv(conn->fd, sock->receive, SOCK_RECEIVE_SIZE, MSG_DONTWAIT | MSG_PEEK);
+	uint32_t taken;
+
+	counters_inc(sock->core->counters, COUNTER_SOCK_LOOKS);
+	if (size <= 0) {
+		on_nothing(conn, size == 0 ? 0 : errno);
+		return;
+	}
+	taken = offer(conn, sock->receive, (uint32_t)size, now_ns);
+	if (taken > 0 && recv(conn->fd, sock->receive, taken, MSG_DONTWAIT | MSG_TRUNC) != taken) {
+		counters_inc(sock->core->counters, COUNTER_SOCK_ERRORS);
+		end(conn);
+		return;
+	}
+	on_something(conn, taken, conn->is_paused ? 0 : SOCK_RECEIVE_SIZE);
+}
+
 /*
  * One receive: first into the place that the session names (the ring, when a batch is under way),
  * what follows into the core's buffer, so that a batch's end and the next request cost one call.
@@ -225,14 +316,19 @@ static void receive_once(struct sock_conn *conn, int64_t now_ns)
 {
 	struct sock *sock = conn->sock;
 	struct session *session = conn->link.session;
+	bool may_keep = has_block(sock);
 	struct iovec iov[2];
 	bool is_room = session_room(session, &iov[0]);
 	size_t room = is_room ? MIN(iov[0].iov_len, (size_t)RECEIVE_MAX) : 0;
 	struct msghdr message = { .msg_iov = is_room ? iov : iov + 1,
-				  .msg_iovlen = is_room ? 2 : 1 };
+				  .msg_iovlen = is_room && may_keep ? 2 : 1 };
 	ssize_t size;
 	size_t direct;
 
+	if (!is_room && !may_keep) {
+		receive_looking(conn, now_ns);
+		return;
+	}
 	iov[0].iov_len = room;
 	iov[1] = (struct iovec){ .iov_base = sock->receive, .iov_len = SOCK_RECEIVE_SIZE };
 	size = recvmsg(conn->fd, &message, MSG_DONTWAIT);
@@ -243,19 +339,15 @@ static void receive_once(struct sock_conn *conn, int64_t now_ns)
 		on_nothing(conn, size == 0 ? 0 : errno);
 		return;
 	}
-	sock->turn_size += (uint32_t)size;
-	counters_add(sock->core->counters, COUNTER_SOCK_RX_BYTES, (size_t)size);
 	counters_add(sock->core->counters, COUNTER_SOCK_RX_DIRECT_BYTES, direct);
 	if ((size_t)size > direct)
 		give(conn, sock->receive, (uint32_t)((size_t)size - direct), now_ns);
-	/* A short receive has emptied the socket: the next bytes make a new event, as does the end. */
-	if ((size_t)size < room + SOCK_RECEIVE_SIZE && !conn->is_hung_up)
-		conn->is_readable = false;
+	on_something(conn, (size_t)size, may_keep ? room + SOCK_RECEIVE_SIZE : room);
 }
 
 static void receive(struct sock_conn *conn, int64_t now_ns)
 {
-	if (conn->kept_end > 0)
+	if (conn->kept != NULL)
 		give_kept(conn, now_ns);
 	for (uint32_t i = 0; i < RECEIVES_PER_VISIT && conn->is_readable && !conn->is_paused &&
 			     !conn->is_closing && !conn->is_ending;
@@ -347,7 +439,6 @@ static void open_connection(struct sock *sock, int fd)
 	conn->is_polling = conn->is_sending = conn->is_readable = conn->is_hung_up = false;
 	conn->is_ended = conn->is_paused = conn->is_closing = conn->is_aborting = false;
 	conn->is_ending = conn->is_cancelling = false;
-	conn->kept_at = conn->kept_end = 0;
 	list_push_back(&sock->open, &conn->node);
 	sock->open_count++;
 	counters_inc(sock->core->counters, COUNTER_SOCK_ACCEPTED);

@@ -8,8 +8,13 @@
  * the session names for a large batch, else through one small buffer per core; so no operation in
  * the kernel ever holds ring memory, and a connection that waits costs no buffer.
  *
+ * What a session does not take is kept in a block of a pool that all connections of the core share,
+ * one at most each. While the pool is empty nobody waits for a block: a receive looks at the bytes,
+ * and takes from the socket only what the session took (one more system call, counted). So those that
+ * hold the blocks, for however long, cost the others no bytes and no turn.
+ *
  * Context: owning core; sock_new() and sock_free() before and after it runs.
- * Memory: connections and their kept bytes, fixed at sock_new(). Limits: max.connections.
+ * Memory: the sum in sock_new.c, fixed at sock_new(). Limits: max.connections.
  */
 #pragma once
 
@@ -29,7 +34,7 @@ NODISCARD int sock_new(struct core *core, const char *address, uint16_t port,
 		       uint32_t connections_max, struct sock **ret_sock, char *reterr,
 		       size_t reterr_size);
 
-/** @return bytes that it takes at most: SOCK_RECEIVE_SIZE of a connection only while it is paused */
+/** @return bytes that it takes at most */
 uint64_t sock_size(uint32_t connections_max);
 
 /** After sock_stop() said that it is done, or when the core never ran. NULL is accepted. */

@@ -4,7 +4,6 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -53,25 +52,33 @@ static const char *remedy(int error)
 	}
 }
 
+/*
+ * The written sum of one core, for C = max.connections:
+ *   connections  C
+ *   receive      one buffer, for whoever is received from
+ *   kept bytes   MIN(C, SOCK_KEPT_MAX) blocks of the same size, for sessions that took less
+ *   sends        SOCK_SENDS_MAX, what the kernel is told between two submissions
+ */
+static uint32_t blocks_of(uint32_t connections_max)
+{
+	return MIN(connections_max, SOCK_KEPT_MAX);
+}
+
 static bool connections_new(struct sock *sock)
 {
-	size_t kept_size = (size_t)sock->connections_max * SOCK_RECEIVE_SIZE;
-	void *kept = mmap(NULL, kept_size, PROT_READ | PROT_WRITE,
-			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	if (kept == MAP_FAILED)
-		return false;
-	sock->kept = kept;
+	sock->block_count = blocks_of(sock->connections_max);
 	sock->connections = calloc(sock->connections_max, sizeof(*sock->connections));
 	sock->receive = malloc(SOCK_RECEIVE_SIZE);
-	if (sock->connections == NULL || sock->receive == NULL)
+	sock->blocks = malloc((size_t)sock->block_count * SOCK_RECEIVE_SIZE);
+	sock->sends = calloc(SOCK_SENDS_MAX, sizeof(*sock->sends));
+	if (sock->connections == NULL || sock->receive == NULL || sock->blocks == NULL ||
+	    sock->sends == NULL)
 		return false;
 	for (uint32_t i = 0; i < sock->connections_max; i++) {
 		struct sock_conn *conn = &sock->connections[i];
 
 		conn->sock = sock;
 		conn->fd = -1;
-		conn->kept = sock->kept + (size_t)i * SOCK_RECEIVE_SIZE;
 		timer_init(&conn->linger, sock_on_linger);
 		list_init(&conn->node);
 		list_init(&conn->ready);
@@ -83,8 +90,9 @@ static bool connections_new(struct sock *sock)
 
 uint64_t sock_size(uint32_t connections_max)
 {
-	return sizeof(struct sock) + SOCK_RECEIVE_SIZE +
-	       connections_max * (uint64_t)(sizeof(struct sock_conn) + SOCK_RECEIVE_SIZE);
+	return sizeof(struct sock) + connections_max * (uint64_t)sizeof(struct sock_conn) +
+	       (1 + blocks_of(connections_max)) * (uint64_t)SOCK_RECEIVE_SIZE +
+	       SOCK_SENDS_MAX * sizeof(struct sock_send);
 }
 
 int sock_new(struct core *core, const char *address, uint16_t port, uint32_t connections_max,
@@ -123,10 +131,10 @@ void sock_free(struct sock *sock)
 	CHECK(sock->open_count == 0);
 	if (sock->listen_fd >= 0)
 		close(sock->listen_fd);
-	if (sock->kept != NULL)
-		munmap(sock->kept, (size_t)sock->connections_max * SOCK_RECEIVE_SIZE);
 	free(sock->connections);
 	free(sock->receive);
+	free(sock->blocks);
+	free(sock->sends);
 	free(sock);
 }
 

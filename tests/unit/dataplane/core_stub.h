@@ -27,6 +27,7 @@ struct stub_counts {
 	uint64_t reply_cookie;
 	uint64_t input;
 	bool hold;        /* sessions take nothing */
+	uint32_t bite;    /* what they take at once; 0: all */
 	bool owes;        /* at the end of input an answer is still to come */
 	bool close_after; /* ask for close once something was echoed */
 	bool ended;       /* a session saw the end of its input */
@@ -56,9 +57,13 @@ void session_close(struct link *link)
 
 size_t session_input(struct session *session, const uint8_t *bytes, size_t size, int64_t now_ns)
 {
+	uint32_t bite = __atomic_load_n(&stub.bite, __ATOMIC_ACQUIRE);
+
 	(void)now_ns;
 	if (__atomic_load_n(&stub.hold, __ATOMIC_ACQUIRE))
 		return 0;
+	if (bite > 0)
+		size = MIN(size, (size_t)bite);
 	if (outq_push_copy(&session->link->out, bytes, size) < 0)
 		abort();
 	stub.input += size;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Claims: bytes of any size come back through an echoing session in order; a session that takes
- * nothing stops the receiving and loses nothing; a close is done after the answer was sent; a peer
- * that goes, and the stop, free every connection; connections over the limit are refused; an idle
- * core sleeps and is woken by the socket and by the mesh. Shown over real loopback sockets against
- * the real loop in a thread.
+ * nothing stops the receiving and loses nothing, also when no buffer is free for what it leaves; a
+ * close is done after the answer was sent; a peer that goes, and the stop, free every connection and
+ * its buffer; connections over the limit are refused; an idle core sleeps and is woken by the socket
+ * and by the mesh. Shown over real loopback sockets against the real loop in a thread.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "dataplane/sock/sock.h"
+#include "dataplane/sock/sock_impl.h"
 
 #include "cm.h"
 #include "core_stub.h"
@@ -203,6 +203,111 @@ static void test_sock_keeps_what_a_session_does_not_take(void **state)
 	world_close(&world);
 }
 
+static void answer_item(struct core *core, struct core_item *item)
+{
+	item->item.run = item->reply;
+	mesh_send(core->mesh, core->index, core->count, &item->item);
+}
+
+static void resume_all(void *context, struct mesh_item *item)
+{
+	struct core *core = context;
+
+	LIST_EACH_SAFE(&core->sock->open, node)
+	{
+		struct link *link = &LIST_ENTRY(node, struct sock_conn, node)->link;
+
+		link->ops->resume(link);
+	}
+	answer_item(core, CONTAINER_OF(item, struct core_item, item));
+}
+
+static void abort_all(void *context, struct mesh_item *item)
+{
+	struct core *core = context;
+
+	LIST_EACH_SAFE(&core->sock->open, node)
+	{
+		struct link *link = &LIST_ENTRY(node, struct sock_conn, node)->link;
+
+		link->ops->close(link, true);
+	}
+	answer_item(core, CONTAINER_OF(item, struct core_item, item));
+}
+
+#define LETTERS "abcdefghijklmnopqrstuvwxyz"
+
+/* Letters in order, so that a piece lost or twice is seen; returns when the session has paused. */
+static int dial_and_recite(const struct world *world)
+{
+	uint64_t pauses = counters_get(&world->counters, COUNTER_SOCK_PAUSES);
+	int fd = dial(world);
+
+	assert_int_equal(send(fd, LETTERS, 26, 0), 26);
+	while (counters_get(&world->counters, COUNTER_SOCK_PAUSES) == pauses)
+		(void)sched_yield();
+	return fd;
+}
+
+static void await_closed(uint32_t count)
+{
+	while (__atomic_load_n(&stub.closed, __ATOMIC_ACQUIRE) < count)
+		(void)sched_yield();
+}
+
+/* All blocks are held for sessions that take nothing: others are served nevertheless. */
+static void test_sock_serves_without_a_free_block(void **state)
+{
+	int fds[SOCK_KEPT_MAX + 2];
+	struct world world;
+
+	(void)state;
+	world_open(&world, ARRAY_COUNT(fds));
+	__atomic_store_n(&stub.hold, true, __ATOMIC_RELEASE);
+	for (uint32_t i = 0; i < SOCK_KEPT_MAX; i++)
+		fds[i] = dial_and_recite(&world);
+	assert_int_equal(counters_get(&world.counters, COUNTER_SOCK_LOOKS), 0);
+	/* One whose session takes nothing, and one whose session takes some at a time. */
+	fds[SOCK_KEPT_MAX] = dial_and_recite(&world);
+	__atomic_store_n(&stub.bite, 4, __ATOMIC_RELEASE);
+	__atomic_store_n(&stub.hold, false, __ATOMIC_RELEASE);
+	fds[SOCK_KEPT_MAX + 1] = dial_and_recite(&world);
+	expect(fds[SOCK_KEPT_MAX + 1], (const uint8_t *)"abcd", 4);
+	assert_true(counters_get(&world.counters, COUNTER_SOCK_LOOKS) >= 2);
+	for (int i = 0; i < 3; i++)
+		ask(&world, resume_all);
+	__atomic_store_n(&stub.bite, 0, __ATOMIC_RELEASE);
+	ask(&world, resume_all);
+	expect(fds[SOCK_KEPT_MAX + 1], (const uint8_t *)"efghijklmnopqrstuvwxyz", 22);
+	for (uint32_t i = 0; i <= SOCK_KEPT_MAX; i++)
+		expect(fds[i], (const uint8_t *)LETTERS, 26);
+	for (uint32_t i = 0; i < ARRAY_COUNT(fds); i++)
+		close(fds[i]);
+	await_closed(ARRAY_COUNT(fds));
+	world_close(&world);
+}
+
+/* Connections that end while their bytes are kept leave their blocks to others. */
+static void test_sock_takes_blocks_back_from_the_dead(void **state)
+{
+	int fds[SOCK_KEPT_MAX];
+	struct world world;
+
+	(void)state;
+	world_open(&world, 2 * ARRAY_COUNT(fds));
+	__atomic_store_n(&stub.hold, true, __ATOMIC_RELEASE);
+	for (uint32_t round = 1; round <= 2; round++) {
+		for (uint32_t i = 0; i < ARRAY_COUNT(fds); i++)
+			fds[i] = dial_and_recite(&world);
+		ask(&world, abort_all);
+		await_closed(round * (uint32_t)ARRAY_COUNT(fds));
+		for (uint32_t i = 0; i < ARRAY_COUNT(fds); i++)
+			close(fds[i]);
+	}
+	assert_int_equal(counters_get(&world.counters, COUNTER_SOCK_LOOKS), 0);
+	world_close(&world);
+}
+
 static void test_sock_closes_after_the_answer(void **state)
 {
 	struct world world;
@@ -341,6 +446,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sock_echoes_in_order),
 		cmocka_unit_test(test_sock_keeps_what_a_session_does_not_take),
+		cmocka_unit_test(test_sock_serves_without_a_free_block),
+		cmocka_unit_test(test_sock_takes_blocks_back_from_the_dead),
 		cmocka_unit_test(test_sock_closes_after_the_answer),
 		cmocka_unit_test(test_sock_half_close_gets_its_answers),
 		cmocka_unit_test(test_sock_reset_after_half_close_frees_at_once),

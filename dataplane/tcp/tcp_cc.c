@@ -9,6 +9,7 @@
 
 #define INITIAL_SEGMENTS 10
 #define WINDOW_MAX       (UINT64_C(1) << 30) /* the largest scaled window there is */
+#define TRAIN_SEGMENTS   16U                 /* fewer make no train of acknowledgements */
 
 /** RFC 6928 section 2 */
 static uint64_t initial_window(uint32_t mss)
@@ -57,10 +58,17 @@ static bool watch(struct tcp_cc *cc, const struct tcp_cc_ack *ack)
 static uint64_t hystart_step(struct tcp_cc *cc, const struct tcp_cc_ack *ack, bool ends_round)
 {
 	uint64_t step = ack->acked;
+	bool is_full = tcp_hystart_on_train(&cc->hystart, cc->is_paced, ack->now_ns);
+	enum tcp_hystart_phase phase = tcp_hystart_on_ack(&cc->hystart, ack->rtt_ns, ends_round);
 
+	/* An owner who writes a little all the time makes a long train, too, of a path that is not
+	   used. */
+	if (is_full && (cc->is_limited || cc->was_limited) &&
+	    cc->window >= TRAIN_SEGMENTS * (uint64_t)cc->mss)
+		phase = TCP_HYSTART_OVER;
 	if (!cc->is_paced)
 		step = MIN(step, TCP_HYSTART_BURST_SEGMENTS * (uint64_t)cc->mss);
-	switch (tcp_hystart_on_ack(&cc->hystart, ack->rtt_ns, ends_round)) {
+	switch (phase) {
 	case TCP_HYSTART_FAST:
 		break;
 	case TCP_HYSTART_CAREFUL:

@@ -5,7 +5,13 @@
  * A round whose shortest round trip is clearly longer than the last one's makes slow start careful;
  * after five careful rounds it is over, unless the round trips were shorter again before.
  *
- * Context: owning core. Memory: caller's struct. Source: RFC 9406.
+ * A queue shorter than a round trip's worth overflows in the very round that fills the path, which no
+ * such comparison sees. The train of acknowledgements does, by which HyStart found the end before: one
+ * without gaps that lasts half a round trip says that the window sent as fast as it goes fills the
+ * path, and slow start is over. What is paced takes its time by itself, so there it is a whole one.
+ *
+ * Context: owning core. Memory: caller's struct. Source: RFC 9406; Ha and Rhee, "Taming the elephants:
+ * New TCP slow start", 2011, section 4.2 (the train).
  */
 #pragma once
 
@@ -27,6 +33,9 @@ struct tcp_hystart {
 	uint32_t samples;    /* of this round */
 	uint32_t rounds;     /* careful ones that ended */
 	bool is_careful;
+	int64_t shortest_ns; /* shortest round trip of all; INT64_MAX: none */
+	int64_t train_ns;    /* when the train of acknowledgements began */
+	int64_t wagon_ns;    /* its last one */
 };
 
 void tcp_hystart_init(struct tcp_hystart *hystart);
@@ -38,3 +47,5 @@ void tcp_hystart_init(struct tcp_hystart *hystart);
  */
 enum tcp_hystart_phase tcp_hystart_on_ack(struct tcp_hystart *hystart, int64_t rtt_ns,
 					  bool ends_round);
+/** The same acknowledgement as a part of the train. @return true: the path is full */
+bool tcp_hystart_on_train(struct tcp_hystart *hystart, bool is_paced, int64_t now_ns);

@@ -315,8 +315,7 @@ static bool send_next(struct tcb *tcb, uint32_t size, int64_t now_ns)
 		      tcb->rtt.smoothed_ns / SENT_SLACK_PART);
 	if (!is_new)
 		tcp_tcb_count(tcb, COUNTER_TCP_RETRANSMITS);
-	if (tcb->recovery == TCP_RECOVERY_FAST)
-		tcp_prr_sent(&tcb->prr, range.end - range.start);
+	tcp_prr_sent(&tcb->prr, range.end - range.start);
 	tcb->snd_nxt = range.end;
 	tcb->snd_max = tcp_seq_max(tcb->snd_max, tcb->snd_nxt);
 	if (is_new && (uint32_t)sent == size && size > 0)
@@ -389,6 +388,14 @@ static void send_data(struct tcb *tcb, int64_t now_ns)
 	/* What is lost goes before what is new. */
 	resend = tcp_resend_lost(tcb, now_ns);
 	tcb->arrived = 0;
+	if (tcp_frto_asks(&tcb->frto) && resend == TCP_RESEND_DONE) {
+		(void)send_queue(tcb, now_ns);
+		if (tcb->snd_nxt != tcb->frto.recover)
+			return;
+		/* Nothing new may go: what is thought lost does (RFC 5682 section 2.1, step 2). */
+		tcp_frto_stop(&tcb->frto);
+		resend = tcp_resend_lost(tcb, now_ns);
+	}
 	if (resend == TCP_RESEND_MORE || (resend == TCP_RESEND_DONE && !send_queue(tcb, now_ns)))
 		tcp_tcb_dirty(tcb);
 }

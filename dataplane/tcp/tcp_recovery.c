@@ -14,7 +14,10 @@ uint32_t tcp_recovery_flight(const struct tcb *tcb)
 
 uint64_t tcp_recovery_window(const struct tcb *tcb)
 {
-	return tcb->recovery == TCP_RECOVERY_FAST ? tcb->prr.window : tcb->cc.window;
+	if (tcp_frto_asks(&tcb->frto))
+		return MIN(tcb->cc.window, TCP_FRTO_SEGMENTS * (uint64_t)tcp_tcb_payload_max(tcb));
+	return tcb->recovery == TCP_RECOVERY_FAST || tcb->is_slowing ? tcb->prr.window
+								     : tcb->cc.window;
 }
 
 static struct tcp_rack_look look_of(const struct tcb *tcb, int64_t now_ns)
@@ -109,6 +112,7 @@ static void begin(struct tcb *tcb, uint32_t flight, int64_t now_ns)
 		tcp_undo_begin(&tcb->undo, tcb->snd_una);
 	/* A burst of acknowledgements counts as one: nothing was sent for the first of them yet. */
 	tcp_prr_begin(&tcb->prr, left + tcb->arrived);
+	tcb->is_slowing = false;
 	tcb->tlp.is_out = false;
 	tcp_timer_clear(tcb, TCP_TIMER_PROBE);
 	tcb->recovery = TCP_RECOVERY_FAST;
@@ -134,12 +138,32 @@ static void undo(struct tcb *tcb)
 	tcp_tcb_count(tcb, COUNTER_TCP_SPURIOUS);
 	if (tcb->recovery != TCP_RECOVERY_LOSS)
 		tcp_rack_reordered(&tcb->rack);
+	tcp_frto_stop(&tcb->frto);
+	tcb->undo.is_armed = false;
 	tcp_cc_undo(&tcb->cc);
 	tcp_ecn_undone(&tcb->ecn); /* the next loss counts, be it in the same window */
 	tcp_sent_unlose(&tcb->sent);
 	tcb->recovery = TCP_RECOVERY_NONE;
 	tcb->must_resend = false;
 	tcb->duplicate_acks = tcb->duplicate_size = 0;
+}
+
+/** Was the timeout a mistake? Asked of peers whose timestamps do not say so. */
+static bool ask_frto(struct tcb *tcb, const struct tcp_recovery_ack *ack)
+{
+	struct tcp_frto_ack seen = { .una = tcb->snd_una,
+				     .is_advance = ack->cc.acked > 0,
+				     .is_repetition = ack->is_repetition,
+				     .has_report = ack->news.delivered > 0,
+				     .original = ack->news.lowest,
+				     .has_original = ack->news.first.xmit_ns != 0 };
+	bool asked = tcp_frto_asks(&tcb->frto);
+
+	if (tcp_frto_on_ack(&tcb->frto, &seen))
+		return tcb->undo.is_armed;
+	/* The answer says that it was none: what asked is out beside what may be sent again. */
+	tcb->must_resend |= asked && !tcp_frto_asks(&tcb->frto);
+	return false;
 }
 
 /** What times and reports say about the order of arrival. */
@@ -164,6 +188,8 @@ static void learn(struct tcb *tcb, const struct tcp_recovery_ack *ack, int64_t n
 	}
 	if (!is_spurious && ack->cc.acked > 0 && ack->has_echo)
 		is_spurious = tcp_undo_by_echo(&tcb->undo, ack->echo);
+	if (!is_spurious)
+		is_spurious = ask_frto(tcb, ack);
 	if (is_spurious)
 		undo(tcb);
 	tcp_undo_advance(&tcb->undo, tcb->snd_una);
@@ -183,7 +209,7 @@ static void judge_probe(struct tcb *tcb, const struct tcp_recovery_ack *ack, int
 void tcp_recovery_on_ack(struct tcb *tcb, const struct tcp_recovery_ack *ack, int64_t now_ns)
 {
 	uint32_t delivered = ack->news.delivered, lost;
-	bool ends_fast = false; /* the last answer of a fast recovery grows nothing */
+	bool ends_fast = false; /* the last answer of a reduction grows nothing */
 
 	learn(tcb, ack, now_ns);
 	judge_probe(tcb, ack, now_ns);
@@ -191,8 +217,13 @@ void tcp_recovery_on_ack(struct tcb *tcb, const struct tcp_recovery_ack *ack, in
 		ends_fast = tcb->recovery == TCP_RECOVERY_FAST;
 		tcb->recovery = TCP_RECOVERY_NONE;
 		tcb->must_resend = false;
+		tcp_frto_stop(&tcb->frto);
 		tcp_rack_recovered(&tcb->rack);
 		tcp_undo_end(&tcb->undo, tcb->snd_nxt);
+	}
+	if (tcb->is_slowing && tcp_seq_leq(tcb->slow_end, tcb->snd_una)) {
+		tcb->is_slowing = false;
+		ends_fast = true;
 	}
 	lost = tcb->sent.lost;
 	if (tcb->has_sack) {
@@ -206,7 +237,7 @@ void tcp_recovery_on_ack(struct tcb *tcb, const struct tcp_recovery_ack *ack, in
 		begin(tcb, (uint32_t)ack->cc.flight, now_ns);
 		delivered = tcb->arrived;
 	}
-	if (tcb->recovery == TCP_RECOVERY_FAST)
+	if (tcb->recovery == TCP_RECOVERY_FAST || tcb->is_slowing)
 		pace_reduction(tcb, delivered, ack->cc.acked > 0 && tcb->sent.lost <= lost);
 	else if (ack->cc.acked > 0 && !ends_fast)
 		tcp_cc_on_ack(&tcb->cc, &ack->cc);
@@ -219,6 +250,13 @@ void tcp_recovery_on_mark(struct tcb *tcb, int64_t now_ns)
 {
 	tcp_tcb_count(tcb, COUNTER_TCP_ECN_REDUCTIONS);
 	(void)reduce_window(tcb, tcb->snd_nxt - tcb->snd_una, TCP_CC_ECN, now_ns);
+	if (tcb->recovery != TCP_RECOVERY_NONE || tcb->snd_una == tcb->snd_nxt)
+		return;
+	/* Nothing is lost, but the way down is the same: in step with what arrives. */
+	tcp_prr_begin(&tcb->prr, tcb->sent.size - tcb->sent.sacked + tcb->arrived);
+	tcb->is_slowing = true;
+	tcb->slow_end = tcb->snd_nxt;
+	pace_reduction(tcb, tcb->arrived, false);
 }
 
 void tcp_recovery_on_timeout(struct tcb *tcb, int64_t now_ns)
@@ -229,6 +267,11 @@ void tcp_recovery_on_timeout(struct tcb *tcb, int64_t now_ns)
 	tcp_tcb_count(tcb, COUNTER_TCP_RTO);
 	tcp_cc_on_timeout(&tcb->cc, tcb->snd_nxt - tcb->snd_una, tcb->retries == 0, now_ns);
 	tcp_ecn_reduced(&tcb->ecn, tcb->snd_max);
+	if (!tcb->has_ts && tcb->recovery != TCP_RECOVERY_LOSS)
+		tcp_frto_begin(&tcb->frto, tcb->snd_nxt);
+	else
+		tcp_frto_stop(&tcb->frto);
+	tcb->is_slowing = false;
 	if (tcb->retries == 0)
 		tcp_undo_begin(&tcb->undo, tcb->snd_una);
 	if (tcp_sent_has_oldest(&tcb->sent)) {
@@ -272,7 +315,8 @@ void tcp_recovery_forget(struct tcb *tcb)
 	tcb->recovery = TCP_RECOVERY_NONE;
 	tcb->must_resend = false;
 	tcb->tlp.is_out = false;
-	tcb->undo.is_armed = false;
+	tcb->undo.is_armed = tcb->is_slowing = false;
+	tcp_frto_stop(&tcb->frto);
 	tcb->duplicate_acks = tcb->duplicate_size = 0;
 	tcp_timer_clear(tcb, TCP_TIMER_PROBE);
 	tcp_timer_clear(tcb, TCP_TIMER_REORDER);
@@ -285,8 +329,7 @@ void tcp_recovery_resent(struct tcb *tcb, uint32_t start, uint32_t end, int64_t 
 		       now_ns);
 	tcp_rack_resent(&tcb->rack, end - start);
 	tcp_undo_resent(&tcb->undo, end - start, tcp_tcb_ts_now(tcb->ts_offset, now_ns));
-	if (tcb->recovery == TCP_RECOVERY_FAST)
-		tcp_prr_sent(&tcb->prr, end - start);
+	tcp_prr_sent(&tcb->prr, end - start);
 	/* The oldest has a whole timeout to arrive, again. */
 	if (start == tcb->snd_una)
 		tcp_timer_retransmit(tcb, now_ns, true);

@@ -29,6 +29,8 @@ static bool resend(struct tcb *tcb, uint32_t start, uint32_t end, int64_t now_ns
 
 enum tcp_resend tcp_resend_lost(struct tcb *tcb, int64_t now_ns)
 {
+	if (tcp_frto_asks(&tcb->frto))
+		return TCP_RESEND_DONE; /* whether it is lost is being found out */
 	for (uint32_t i = 0; i < TCP_SEGMENTS_PER_FLUSH; i++) {
 		const struct tcp_sent_range *range = tcp_sent_first_lost(&tcb->sent);
 		uint32_t flight = tcp_recovery_flight(tcb), size;

@@ -21,6 +21,7 @@
 #include "dataplane/tcp/tcp_cc.h"
 #include "dataplane/tcp/tcp_cookie.h"
 #include "dataplane/tcp/tcp_ecn.h"
+#include "dataplane/tcp/tcp_frto.h"
 #include "dataplane/tcp/tcp_limit.h"
 #include "dataplane/tcp/tcp_options.h"
 #include "dataplane/tcp/tcp_pace.h"
@@ -106,6 +107,7 @@ struct tcb {
 	bool was_syn_sent;  /* more than one makes its answer ambiguous */
 	bool ack_now;       /* an acknowledgement is owed at the end of the burst */
 	bool must_resend;   /* recovery: the first lost segment goes whatever the window says */
+	bool is_slowing;    /* the window goes down for a mark, until slow_end is acknowledged */
 	bool is_nodelay;    /* no Nagle: a short segment goes at once */
 	struct list dirty;  /* on stack->dirty: tcp_output_flush() is due */
 	struct list link;   /* on stack->spare, ->dead or ->embryos */
@@ -121,6 +123,7 @@ struct tcb {
 	uint32_t snd_wnd, snd_wnd_max; /* offered by the peer, scaled; the largest ever */
 	uint32_t snd_wl1, snd_wl2;     /* seq and ack of the last window update */
 	uint32_t recover;              /* snd_nxt when recovery began */
+	uint32_t slow_end;             /* snd_nxt when the mark was told */
 	uint32_t snd_small;            /* end of the last short segment sent */
 	uint32_t duplicate_acks;       /* that reported nothing */
 	uint32_t duplicate_size; /* without SACK: bytes that duplicates say have left the network */
@@ -140,6 +143,7 @@ struct tcb {
 	struct tcp_tlp tlp;
 	struct tcp_prr prr;
 	struct tcp_undo undo;
+	struct tcp_frto frto;
 	int64_t prompted_ns; /* when a timer of ours made us send last; 0: never */
 
 	/* receive side */

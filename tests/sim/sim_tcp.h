@@ -118,6 +118,7 @@ struct sim_plan {
 	uint32_t flood_size;               /* at first */
 	int64_t stranger_gap_ns;
 	bool has_keepalive, has_tiny_pool, has_slow_apps, has_aborts, has_reopen;
+	bool blanks_ts; /* something on the way takes timestamps out of SYNs */
 	/** Nothing but losses disturbs, so the judge can count. */
 	bool is_calm;
 	struct sim_disturbance disturbances[SIM_DISTURBANCES_MAX];

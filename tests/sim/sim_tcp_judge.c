@@ -416,9 +416,6 @@ void sim_tcp_judge_closed(struct sim_app *app, enum tcp_close_reason reason)
 			fail(app, "a connection was aborted by nobody");
 		break;
 	case TCP_CLOSED_RESET:
-		/* Who answers by cookies knows nobody whose first word was overtaken by the second. */
-		if (sim->plan.flood_size > 0 && !sim_net_keeps_order(sim->net))
-			break;
 		if (app->was_open && peer->was_open && !peer->is_over && !is_done(app))
 			fail(app, "a connection was reset while its peer is there");
 		break;

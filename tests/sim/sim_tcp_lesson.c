@@ -45,6 +45,7 @@ static void plan(struct sim *sim, const struct lesson *lesson)
 		sim->sides[i].config.ecn = TCP_ECN_OFF;
 		sim->sides[i].config.has_pacing = false;
 	}
+	sim->plan.blanks_ts = false;
 	memcpy(sim->net->links[SIM_CLIENT].planned, lesson->losses, sizeof(lesson->losses));
 }
 

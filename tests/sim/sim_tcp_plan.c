@@ -227,6 +227,10 @@ void sim_tcp_plan_side(struct sim *sim, int index)
 		.user_timeout_ms = sim_tcp_chance(sim, 100) ? 120000 : 0,
 		.secret = { prng_next(&sim->prng), prng_next(&sim->prng) },
 	};
+	/* Ghosts of old numbers are what timestamps are for, and peers that come back at once. */
+	if (index == SIM_CLIENT)
+		sim->plan.blanks_ts =
+			ways / 32 % 8 == 0 && sim->plan.ghosts == 0 && !sim->plan.has_reopen;
 }
 
 static uint64_t pick_size(struct sim *sim)

@@ -7,7 +7,7 @@
 
 #define DELAY_NS (10 * NS_PER_MS)   /* one way */
 #define RATE     UINT64_C(12500000) /* 100 Mbit/s */
-#define QUEUE    UINT64_C(250000)   /* one bandwidth-delay product */
+#define QUEUE    UINT32_C(250000)   /* one bandwidth-delay product */
 #define TRANSFER UINT64_C(50000000)
 #define RUNS     3U
 #define MSS      1460
@@ -20,6 +20,8 @@ struct result {
 struct scenario {
 	enum tcp_cc_algorithm algorithm;
 	uint32_t loss, reordering; /* of a million */
+	uint32_t queue;            /* bytes */
+	bool has_pacing;
 };
 
 static struct result measure(struct sim_net *net, const struct scenario *scenario, uint64_t seed)
@@ -39,7 +41,7 @@ static struct result measure(struct sim_net *net, const struct scenario *scenari
 		link->prng.state = prng_next(&sim->prng);
 		link->delay_ns = DELAY_NS;
 		link->rate = RATE;
-		link->queue_max = QUEUE;
+		link->queue_max = scenario->queue;
 		link->loss = i == SIM_CLIENT ? scenario->loss : 0;
 		link->reordering = scenario->reordering;
 		link->late_ns = DELAY_NS / 4;
@@ -53,8 +55,9 @@ static struct result measure(struct sim_net *net, const struct scenario *scenari
 		sim->sides[i].config.user_timeout_ms = 0;
 		sim->sides[i].config.congestion = (uint8_t)scenario->algorithm;
 		sim->sides[i].config.ecn = TCP_ECN_OFF;
-		sim->sides[i].config.has_pacing = false;
+		sim->sides[i].config.has_pacing = scenario->has_pacing;
 	}
+	sim->plan.blanks_ts = false;
 	sim_tcp_start(sim);
 	client = &sim->pairs[0].apps[SIM_CLIENT];
 	client->size = TRANSFER;
@@ -81,26 +84,38 @@ static int compare(const void *a, const void *b)
 
 int sim_tcp_report(struct sim_net *net)
 {
-	static const uint32_t losses[] = { 0, 1000, 10000, 50000 };
+	static const struct scenario links[] = {
+		{ .queue = QUEUE },
+		{ .queue = QUEUE / 2 },
+		{ .queue = QUEUE / 4 },
+		{ .queue = QUEUE / 2, .has_pacing = true },
+		{ .queue = QUEUE, .reordering = 20000 },
+		{ .queue = QUEUE, .loss = 1000 },
+		{ .queue = QUEUE, .loss = 1000, .reordering = 20000 },
+		{ .queue = QUEUE, .loss = 10000 },
+		{ .queue = QUEUE, .loss = 10000, .reordering = 20000 },
+		{ .queue = QUEUE, .loss = 50000 },
+		{ .queue = QUEUE, .loss = 50000, .reordering = 20000 },
+	};
 	static const char *const names[TCP_CC_ALGORITHM_COUNT] = { "cubic", "newreno" };
 
-	printf("one connection, %lu MB, %ld ms there and back, 100 Mbit/s, a queue of %lu kB; "
-	       "median of %u\n%-12s %8s %8s %10s %10s %10s %10s\n",
-	       (unsigned long)(TRANSFER / 1000000), (long)(2 * DELAY_NS / NS_PER_MS),
-	       (unsigned long)(QUEUE / 1000), RUNS, "algorithm", "loss %", "late %", "Mbit/s",
-	       "resent", "needless", "timeouts");
-	for (uint32_t i = 0; i < 2 * TCP_CC_ALGORITHM_COUNT * ARRAY_COUNT(losses); i++) {
-		struct scenario scenario = { i % TCP_CC_ALGORITHM_COUNT,
-					     losses[i / (2 * TCP_CC_ALGORITHM_COUNT)],
-					     i / TCP_CC_ALGORITHM_COUNT % 2 * 20000 };
+	printf("one connection, %lu MB, %ld ms there and back, 100 Mbit/s; median of %u\n"
+	       "%-12s %8s %8s %8s %8s %10s %10s %10s %10s\n",
+	       (unsigned long)(TRANSFER / 1000000), (long)(2 * DELAY_NS / NS_PER_MS), RUNS,
+	       "algorithm", "loss %", "late %", "queue kB", "paced", "Mbit/s", "resent", "needless",
+	       "timeouts");
+	for (uint32_t i = 0; i < TCP_CC_ALGORITHM_COUNT * ARRAY_COUNT(links); i++) {
+		struct scenario scenario = links[i / TCP_CC_ALGORITHM_COUNT];
 		struct result results[RUNS];
 		const struct result *median = &results[RUNS / 2];
 
+		scenario.algorithm = (enum tcp_cc_algorithm)(i % TCP_CC_ALGORITHM_COUNT);
 		for (uint32_t run = 0; run < RUNS; run++)
 			results[run] = measure(net, &scenario, run + 1);
 		qsort(results, RUNS, sizeof(results[0]), compare);
-		printf("%-12s %8.1f %8.1f %10.2f %10lu %10lu %10lu\n", names[scenario.algorithm],
-		       scenario.loss / 1e4, scenario.reordering / 1e4, median->mbit,
+		printf("%-12s %8.1f %8.1f %8u %8s %10.2f %10lu %10lu %10lu\n",
+		       names[scenario.algorithm], scenario.loss / 1e4, scenario.reordering / 1e4,
+		       scenario.queue / 1000, scenario.has_pacing ? "yes" : "no", median->mbit,
 		       (unsigned long)median->resent, (unsigned long)median->needless,
 		       (unsigned long)median->timeouts);
 	}

@@ -11,6 +11,8 @@
 #define EVENTS_MAX    3000000U
 #define JUDGE_EVERY   64U
 #define TIMERS_A_STEP 64U
+#define OPTION_NOP    1
+#define OPTION_TS     8
 
 int64_t sim_tcp_clock(const struct sim_side *side)
 {
@@ -60,6 +62,23 @@ static bool refuse(struct sim *sim, struct sim_pair *pair)
 	return false;
 }
 
+/** What some boxes on the way do to options they don't know. */
+static void blank_timestamps(uint8_t *bytes, uint32_t header_size)
+{
+	struct tcp_segment_in in = { .bytes = bytes, .size = header_size };
+	struct tcp_packet packet;
+
+	if ((bytes[13] & TCP_SYN) == 0 || tcp_packet_parse(&in, &packet) != 0)
+		return;
+	for (uint32_t at = TCP_HEADER_SIZE; at < header_size;) {
+		uint32_t length = bytes[at] == OPTION_NOP ? 1 : bytes[at + 1];
+
+		if (bytes[at] == OPTION_TS)
+			memset(bytes + at, OPTION_NOP, length);
+		at += length;
+	}
+}
+
 bool sim_tcp_emit(void *ctx, const struct tcp_segment_out *segment)
 {
 	struct sim_side *side = ctx;
@@ -90,6 +109,8 @@ bool sim_tcp_emit(void *ctx, const struct tcp_segment_out *segment)
 	if (segment->tcb != NULL)
 		sim_tcp_judge_emit(app, segment);
 	memcpy(packet->bytes, segment->header, segment->header_size);
+	if (sim->plan.blanks_ts)
+		blank_timestamps(packet->bytes, segment->header_size);
 	sim_tcp_app_pattern(app, app->acked + segment->payload_pos,
 			    packet->bytes + segment->header_size, segment->payload_size);
 	if (sim->is_traced)

@@ -6,6 +6,20 @@
 
 #include "tcp_rig.h"
 
+/* Steps that many scripts begin with: so many segments go out. */
+#define RIG_FIVE_OUT                                                                               \
+	{ OUT, A, 1, 1, 1000 }, { OUT, A, 1001, 1, 1000 }, { OUT, A, 2001, 1, 1000 },              \
+		{ OUT, A, 3001, 1, 1000 },                                                         \
+	{                                                                                          \
+		OUT, A, 4001, 1, 1000                                                              \
+	}
+#define RIG_TEN_OUT                                                                                \
+	RIG_FIVE_OUT, { OUT, A, 5001, 1, 1000 }, { OUT, A, 6001, 1, 1000 },                        \
+		{ OUT, A, 7001, 1, 1000 }, { OUT, A, 8001, 1, 1000 }, { OUT, A, 9001, 1, 1000 },   \
+	{                                                                                          \
+		QUIET                                                                              \
+	}
+
 static inline void rig_expect(struct rig *rig, const struct rig_step *step, uint32_t line)
 {
 	const struct tcp_packet *last = &rig->out[rig->out_next > 0 ? rig->out_next - 1 : 0];
@@ -129,20 +143,28 @@ struct rig_mode {
 	bool no_sack, has_ts;
 };
 
-static inline void rig_run_mode(const struct rig_step *steps, struct rig_mode mode)
+/** Open a connection to the listener, for those who look inside. */
+static inline void rig_open_mode(struct rig *rig, const struct tcp_config *config,
+				 struct rig_mode mode)
 {
 	const struct rig_step handshake[] = {
 		{ IN, S },       { OUT, SA, 0, 1 }, { WAIT, .size = mode.rtt_ms },
 		{ IN, A, 1, 1 }, { BURST },         { QUIET },
 		{ RIG_END },
 	};
+
+	rig_open(rig, config);
+	rig->no_sack = mode.no_sack;
+	rig->ts = mode.has_ts ? 1000 : 0;
+	rig_play(rig, handshake);
+}
+
+static inline void rig_run_mode(const struct rig_step *steps, struct rig_mode mode)
+{
 	struct tcp_config config = rig_config();
 	struct rig rig;
 
-	rig_open(&rig, &config);
-	rig.no_sack = mode.no_sack;
-	rig.ts = mode.has_ts ? 1000 : 0;
-	rig_play(&rig, handshake);
+	rig_open_mode(&rig, &config, mode);
 	rig_play(&rig, steps);
 	rig_close(&rig);
 }

@@ -10,11 +10,7 @@ static void test_tcp_ack_rfc5681_fast_retransmit(void **state)
 {
 	static const struct rig_step steps[] = {
 		{ SEND, .size = 5000 },
-		{ OUT, A, 1, 1, 1000 },
-		{ OUT, A, 1001, 1, 1000 },
-		{ OUT, A, 2001, 1, 1000 },
-		{ OUT, A, 3001, 1, 1000 },
-		{ OUT, A, 4001, 1, 1000 },
+		RIG_FIVE_OUT,
 		{ IN, A, 1, 1 },
 		{ BURST },
 		{ IN, A, 1, 1 },
@@ -46,11 +42,7 @@ static void test_tcp_ack_rfc6675_sacked_bytes_are_not_sent_again(void **state)
 {
 	static const struct rig_step steps[] = {
 		{ SEND, .size = 5000 },
-		{ OUT, A, 1, 1, 1000 },
-		{ OUT, A, 1001, 1, 1000 },
-		{ OUT, A, 2001, 1, 1000 },
-		{ OUT, A, 3001, 1, 1000 },
-		{ OUT, A, 4001, 1, 1000 },
+		RIG_FIVE_OUT,
 		{ WAIT, .size = 20 },
 		{ SACK, 0, 1001, 2001 },
 		{ IN, A, 1, 1 },
@@ -86,13 +78,10 @@ static void test_tcp_ack_rfc6675_sacked_bytes_are_not_sent_again(void **state)
 static void test_tcp_ack_rfc3042_limited_transmit(void **state)
 {
 	static const struct rig_step begin[] = {
-		{ SEND, .size = 12000 },   { OUT, A, 1, 1, 1000 },
-		{ OUT, A, 1001, 1, 1000 }, { OUT, A, 2001, 1, 1000 },
-		{ OUT, A, 3001, 1, 1000 }, { OUT, A, 4001, 1, 1000 },
-		{ OUT, A, 5001, 1, 1000 }, { OUT, A, 6001, 1, 1000 },
-		{ OUT, A, 7001, 1, 1000 }, { OUT, A, 8001, 1, 1000 },
-		{ OUT, A, 9001, 1, 1000 }, { QUIET },
-		{ WAIT, .size = 20 },      { RIG_END },
+		{ SEND, .size = 12000 },
+		RIG_TEN_OUT,
+		{ WAIT, .size = 20 },
+		{ RIG_END },
 	};
 	static const struct rig_step silent[] = {
 		{ IN, A, 1, 1 }, { BURST },   { OUT, A, 10001, 1, 1000 },

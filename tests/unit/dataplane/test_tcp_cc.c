@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Claim: windows grow and shrink as RFC 5681 and 6928 say; a window that was not used proves nothing;
- * a reduction for a loss that was none is taken back; CUBIC's first slow start ends when round trips
- * grow, before any loss. Shown by values, and by a model of a path with a queue.
+ * a reduction for a loss that was none is taken back; CUBIC's first slow start ends when the path is
+ * full, before its queue is. Shown by values, and by a model of a path with a queue.
  */
 #include "dataplane/tcp/tcp_cc.h"
 
@@ -81,44 +81,71 @@ static void test_tcp_cc_growth_at_one_acknowledgement(void **state)
 	assert_int_equal(cc.window, 20000);
 }
 
-/** A bottleneck of 100 segments a round trip of 20 ms, with a long queue: what is out beyond that
-    waits in it. @return the window when slow start ended; 0: it did not in time */
-static uint64_t run_first_slow_start(enum tcp_cc_algorithm algorithm)
+#define PATH_NS    (20 * NS_PER_MS)
+#define SEGMENT_NS (PATH_NS / 100)
+#define OUT_MAX    8192U
+
+/** A path that lets 100 segments through in its round trip of 20 ms; what is out beyond that waits in
+    its queue. @return the window when slow start ended; 0: more than `queue` segments had to wait */
+static uint64_t run_first_slow_start(enum tcp_cc_algorithm algorithm, int64_t queue)
 {
+	static int64_t sent_ns[OUT_MAX], due_ns[OUT_MAX];
+	int64_t now_ns = NS_PER_S, last_ns = 0;
 	struct tcp_cc cc;
-	int64_t now_ns = NS_PER_S;
 	uint32_t sent = 0;
 
 	tcp_cc_init(&cc, algorithm, 1000);
-	una = 0;
-	for (uint32_t i = 0; i < 20000; i++) {
-		uint64_t flight = cc.window / 1000 * 1000;
-		uint64_t queue = flight > 100000 ? flight - 100000 : 0;
-		struct tcp_cc_ack news = { .acked = 1000, .flight = flight, .now_ns = now_ns };
+	for (uint32_t acked = 0; cc.window < cc.threshold; acked++) {
+		struct tcp_cc_ack news = { .acked = 1000, .una = 1000 * (acked + 1) };
 
-		if (cc.window >= cc.threshold)
-			return cc.window;
-		if (cc.window > 5000000)
-			return 0;
-		sent = una + (uint32_t)flight;
-		una += 1000;
-		news.una = una;
-		news.nxt = sent;
-		news.rtt_ns = news.srtt_ns = 20 * NS_PER_MS + (int64_t)queue * 200;
-		now_ns += 200000;
+		for (; sent - acked < cc.window / 1000; sent++) {
+			last_ns = MAX(now_ns + PATH_NS, last_ns + SEGMENT_NS);
+			if (last_ns - now_ns - PATH_NS > queue * SEGMENT_NS)
+				return 0;
+			sent_ns[sent % OUT_MAX] = now_ns;
+			due_ns[sent % OUT_MAX] = last_ns;
+		}
+		now_ns = news.now_ns = due_ns[acked % OUT_MAX];
+		news.flight = 1000 * (uint64_t)(sent - acked);
+		news.nxt = 1000 * sent;
+		news.rtt_ns = news.srtt_ns = now_ns - sent_ns[acked % OUT_MAX];
 		tcp_cc_on_ack(&cc, &news);
 	}
-	return 0;
+	return cc.window;
 }
 
-static void test_tcp_cc_first_slow_start_ends_by_delay(void **state)
+/** The path is full by then and its queue, even a short one, is not. */
+static void test_tcp_cc_first_slow_start_fills_the_path(void **state)
 {
-	uint64_t window = run_first_slow_start(TCP_CC_CUBIC);
+	(void)state;
+	assert_in_range(run_first_slow_start(TCP_CC_CUBIC, 4000), 100000, 160000);
+	assert_in_range(run_first_slow_start(TCP_CC_CUBIC, 60), 100000, 160000);
+	assert_int_equal(run_first_slow_start(TCP_CC_NEWRENO, 60), 0); /* as RFC 5681 has it */
+	assert_int_equal(run_first_slow_start(TCP_CC_NEWRENO, 4000), 0);
+}
+
+/** An owner who writes one segment at a time makes as long a train, and learns nothing from it. */
+static void test_tcp_cc_a_train_of_little_use_ends_nothing(void **state)
+{
+	struct tcp_cc cc;
+	int64_t now_ns = NS_PER_S;
 
 	(void)state;
-	/* Beyond the 100 segments of the path and 4 ms of queue, far from ten times that. */
-	assert_in_range(window, 120000, 700000);
-	assert_int_equal(run_first_slow_start(TCP_CC_NEWRENO), 0); /* as RFC 5681 has it */
+	tcp_cc_init(&cc, TCP_CC_CUBIC, 1000);
+	cc.window = 100000;
+	una = 0;
+	for (uint32_t i = 0; i < 500; i++) {
+		una += 1000;
+		now_ns += NS_PER_MS;
+		tcp_cc_on_ack(&cc, &(struct tcp_cc_ack){ .acked = 1000,
+							 .flight = 20000,
+							 .una = una,
+							 .nxt = una + 19000,
+							 .rtt_ns = PATH_NS,
+							 .srtt_ns = PATH_NS,
+							 .now_ns = now_ns });
+	}
+	assert_int_equal(cc.threshold, UINT64_MAX);
 }
 
 static void test_tcp_cc_marks_do_not_grow_it(void **state)
@@ -226,7 +253,8 @@ int main(void)
 		cmocka_unit_test(test_tcp_cc_rfc5681),
 		cmocka_unit_test(test_tcp_cc_cubic_leaves_seven_tenths),
 		cmocka_unit_test(test_tcp_cc_growth_at_one_acknowledgement),
-		cmocka_unit_test(test_tcp_cc_first_slow_start_ends_by_delay),
+		cmocka_unit_test(test_tcp_cc_first_slow_start_fills_the_path),
+		cmocka_unit_test(test_tcp_cc_a_train_of_little_use_ends_nothing),
 		cmocka_unit_test(test_tcp_cc_marks_do_not_grow_it),
 		cmocka_unit_test(test_tcp_cc_idle_goes_back_by_slow_start),
 		cmocka_unit_test(test_tcp_cc_a_burst_counts_as_a_whole),

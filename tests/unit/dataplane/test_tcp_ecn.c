@@ -219,6 +219,60 @@ static void test_tcp_ecn_reduces_the_window(void **state)
 	rig_close(&rig);
 }
 
+/** The way down takes the round trip: half of what arrives is replaced, from the first answer on. */
+static void test_tcp_ecn_slows_down_in_step(void **state)
+{
+	static const struct rig_step begin[] = {
+		{ IN, S | ECE_CWR }, { OUT, SA | ECE, 0, 1 },
+		{ IN, A, 1, 1 },     { SEND, .size = 30000 },
+		{ RIG_END },
+	};
+	static const struct rig_step steps[] = {
+		{ IN, A | ECE, 1, 1001 },
+		{ BURST },
+		{ OUT, A | CWR, 10001, 1, 1000 },
+		{ IN, A | ECE, 1, 2001 },
+		{ BURST },
+		{ IN, A | ECE, 1, 3001 },
+		{ BURST },
+		{ QUIET },
+		{ IN, A | ECE, 1, 4001 },
+		{ BURST },
+		{ OUT, A, 11001, 1, 1000 },
+		{ IN, A | ECE, 1, 5001 },
+		{ BURST },
+		{ QUIET },
+		{ IN, A | ECE, 1, 6001 },
+		{ BURST },
+		{ OUT, A, 12001, 1, 1000 },
+		{ IN, A, 1, 7001 },
+		{ IN, A, 1, 8001 },
+		{ BURST },
+		{ QUIET },
+		{ IN, A, 1, 9001 },
+		{ BURST },
+		{ OUT, A, 13001, 1, 1000 },
+		{ IN, A, 1, 10001 }, /* there: it grows again */
+		{ BURST },
+		{ OUT, A, 14001, 1, 1000 },
+		{ QUIET },
+		{ FLIGHT, .size = 5000 },
+		{ CWND, .size = 5000 },
+		{ RIG_END },
+	};
+	struct tcp_config config = rig_config();
+	struct rig rig;
+
+	(void)state;
+	config.ecn = TCP_ECN_ACCEPT;
+	rig_open(&rig, &config);
+	rig_play(&rig, begin);
+	rig.out_next = rig.out_count;
+	rig_play(&rig, steps);
+	assert_int_equal(counters_get(&rig.counters, COUNTER_TCP_ECN_REDUCTIONS), 1);
+	rig_close(&rig);
+}
+
 /** A loss in a window that was reduced for a mark already reduces it no further. */
 static void test_tcp_ecn_mark_and_loss_are_one_congestion(void **state)
 {
@@ -376,6 +430,7 @@ int main(void)
 		cmocka_unit_test(test_tcp_ecn_one_reduction_a_window),
 		cmocka_unit_test(test_tcp_ecn_listener),
 		cmocka_unit_test(test_tcp_ecn_reduces_the_window),
+		cmocka_unit_test(test_tcp_ecn_slows_down_in_step),
 		cmocka_unit_test(test_tcp_ecn_mark_and_loss_are_one_congestion),
 		cmocka_unit_test(test_tcp_ecn_active_open),
 		cmocka_unit_test(test_tcp_ecn_survives_a_cookie),

@@ -104,6 +104,37 @@ static void test_tcp_hystart_resumes_when_it_was_jitter(void **state)
 	assert_int_equal(round_of(&hystart, 10, 16 * NS_PER_MS), TCP_HYSTART_OVER);
 }
 
+/** Acknowledgements 0.5 ms apart. @return how many there were when the path was full; 0: never */
+static int run_train(int64_t rtt_ns, bool is_paced, int gap_at, int64_t gap_ns)
+{
+	struct tcp_hystart hystart;
+	int64_t now_ns = NS_PER_S;
+
+	tcp_hystart_init(&hystart);
+	(void)tcp_hystart_on_ack(&hystart, rtt_ns, true);
+	assert_false(tcp_hystart_on_train(&hystart, is_paced, now_ns));
+	for (int i = 1; i < 100; i++) {
+		now_ns += i == gap_at ? gap_ns : NS_PER_MS / 2;
+		if (tcp_hystart_on_train(&hystart, is_paced, now_ns))
+			return i;
+	}
+	return 0;
+}
+
+static void test_tcp_hystart_train_of_half_a_round_trip(void **state)
+{
+	(void)state;
+	assert_int_equal(run_train(10 * NS_PER_MS, false, 0, 0), 11);
+	assert_int_equal(run_train(10 * NS_PER_MS, true, 0, 0), 21);
+	/* After a gap, the window went through and the path was empty, it is another train. */
+	assert_int_equal(run_train(10 * NS_PER_MS, false, 5, 2 * NS_PER_MS), 8);
+	assert_int_equal(run_train(10 * NS_PER_MS, false, 5, 2 * NS_PER_MS + 1), 16);
+	assert_int_equal(run_train(4 * NS_PER_MS, false, 0, 0), 5);
+	assert_int_equal(run_train(4 * NS_PER_MS, false, 2, NS_PER_MS + 1), 7);
+	/* Below a millisecond, gaps are those of who polls. */
+	assert_int_equal(run_train(NS_PER_MS - 1, false, 0, 0), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -112,6 +143,7 @@ int main(void)
 		cmocka_unit_test(test_tcp_hystart_the_shortest_counts),
 		cmocka_unit_test(test_tcp_hystart_over_after_five_careful_rounds),
 		cmocka_unit_test(test_tcp_hystart_resumes_when_it_was_jitter),
+		cmocka_unit_test(test_tcp_hystart_train_of_half_a_round_trip),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

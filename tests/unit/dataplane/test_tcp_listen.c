@@ -171,6 +171,61 @@ static void test_tcp_listen_rfc4987_wrong_cookie_opens_nothing(void **state)
 	rig_close(&rig);
 }
 
+/** The first words of an honest peer come in any order: whichever carries the number after its SYN opens,
+    and none of them is answered by a reset. */
+static void test_tcp_listen_rfc4987_data_before_the_handshake_ack(void **state)
+{
+	static const struct rig_step data_first[] = {
+		{ IN, S },
+		{ OUT, SA, 0, 1 },
+		{ IN, A, 1001, 1, 1000 },
+		{ IN, PA, 2001, 1, 500 },
+		{ IN, FA, 2501, 1 },
+		{ BURST },
+		{ QUIET }, /* what its first number is, they don't tell */
+		{ IN, A, 1, 1, 1000 },
+		{ STATE, .size = TCP_STATE_ESTABLISHED },
+		{ GOT, .size = 1000 },
+		{ IN, A, 1, 1 }, /* the acknowledgement itself, late */
+		{ OUT, A, 1, 1001 },
+		{ IN, A, 1001, 1, 1000 },
+		{ GOT, .size = 2000 },
+		{ BURST },
+		{ WAIT, .size = 40 },
+		{ OUT, A, 1, 2001 },
+		{ QUIET },
+		{ RIG_END },
+	};
+	static const struct rig_step later_first[] = {
+		{ IN, S },
+		{ OUT, SA, 0, 1 },
+		{ IN, A, 1001, 1, 1000 },
+		{ QUIET },
+		{ IN, A, 1, 1 },
+		{ STATE, .size = TCP_STATE_ESTABLISHED },
+		{ BURST },
+		{ QUIET },
+		{ IN, A, 1, 1, 1000 },
+		{ GOT, .size = 1000 },
+		{ RIG_END },
+	};
+	const struct rig_step *const cases[] = { data_first, later_first };
+	struct tcp_config config = rig_config();
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+		struct rig rig;
+
+		rig_open(&rig, &config);
+		fill_backlog(&rig);
+		rig.port = 3;
+		rig_play(&rig, cases[i]);
+		assert_int_equal(counted(&rig, COUNTER_TCP_COOKIES_ACCEPTED), 1);
+		assert_int_equal(counted(&rig, COUNTER_TCP_RESETS_OUT), 0);
+		rig_close(&rig);
+	}
+}
+
 /** The last acknowledgement of a silent peer is lost: its keepalive opens the connection. */
 static void test_tcp_listen_rfc4987_keepalive_brings_the_cookie(void **state)
 {
@@ -361,6 +416,7 @@ int main(void)
 		cmocka_unit_test(test_tcp_listen_rfc4987_flood_is_answered_with_cookies),
 		cmocka_unit_test(test_tcp_listen_rfc4987_cookie_keeps_scale_and_sack),
 		cmocka_unit_test(test_tcp_listen_rfc4987_wrong_cookie_opens_nothing),
+		cmocka_unit_test(test_tcp_listen_rfc4987_data_before_the_handshake_ack),
 		cmocka_unit_test(test_tcp_listen_rfc4987_keepalive_brings_the_cookie),
 		cmocka_unit_test(test_tcp_listen_rfc4987_cookie_opens_once),
 		cmocka_unit_test(test_tcp_listen_rfc4987_cookie_and_embryo_of_one_peer),

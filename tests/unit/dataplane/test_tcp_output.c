@@ -9,17 +9,7 @@ static void test_tcp_output_rfc6928_initial_window(void **state)
 {
 	static const struct rig_step steps[] = {
 		{ SEND, .size = 50000 },
-		{ OUT, A, 1, 1, 1000 },
-		{ OUT, A, 1001, 1, 1000 },
-		{ OUT, A, 2001, 1, 1000 },
-		{ OUT, A, 3001, 1, 1000 },
-		{ OUT, A, 4001, 1, 1000 },
-		{ OUT, A, 5001, 1, 1000 },
-		{ OUT, A, 6001, 1, 1000 },
-		{ OUT, A, 7001, 1, 1000 },
-		{ OUT, A, 8001, 1, 1000 },
-		{ OUT, A, 9001, 1, 1000 },
-		{ QUIET },
+		RIG_TEN_OUT,
 		{ IN, A, 1, 1001 },
 		{ BURST },
 		{ OUT, A, 10001, 1, 1000 },

@@ -6,29 +6,18 @@
  */
 #include "tcp_rig_play.h"
 
-#define TEN_OUT                                                                                    \
-	{ SEND, .size = 10000 }, { OUT, A, 1, 1, 1000 }, { OUT, A, 1001, 1, 1000 },                \
-		{ OUT, A, 2001, 1, 1000 }, { OUT, A, 3001, 1, 1000 }, { OUT, A, 4001, 1, 1000 },   \
-		{ OUT, A, 5001, 1, 1000 }, { OUT, A, 6001, 1, 1000 }, { OUT, A, 7001, 1, 1000 },   \
-		{ OUT, A, 8001, 1, 1000 }, { OUT, A, 9001, 1, 1000 },                              \
-	{                                                                                          \
-		QUIET                                                                              \
-	}
+#define TEN_OUT { SEND, .size = 10000 }, RIG_TEN_OUT
 
 static const struct rig_mode sack = { .rtt_ms = 20 };
 
 /** A connection like rig_run_mode(steps, sack) has, for those who look inside. */
 static void open_sack(struct rig *rig)
 {
-	static const struct rig_step handshake[] = {
-		{ IN, S },       { OUT, SA, 0, 1 }, { WAIT, .size = 20 },
-		{ IN, A, 1, 1 }, { BURST },         { RIG_END },
-	};
 	struct tcp_config config = rig_config();
 
-	rig_open(rig, &config);
-	rig_play(rig, handshake);
+	rig_open_mode(rig, &config, sack);
 }
+
 static const struct rig_mode sack_ts = { .rtt_ms = 20, .has_ts = true };
 
 static void test_tcp_recovery_rfc8985_waits_for_reordering(void **state)
@@ -417,11 +406,7 @@ static void test_tcp_recovery_peer_that_reports_nothing(void **state)
 {
 	static const struct rig_step steps[] = {
 		{ SEND, .size = 5000 },
-		{ OUT, A, 1, 1, 1000 },
-		{ OUT, A, 1001, 1, 1000 },
-		{ OUT, A, 2001, 1, 1000 },
-		{ OUT, A, 3001, 1, 1000 },
-		{ OUT, A, 4001, 1, 1000 },
+		RIG_FIVE_OUT,
 		{ WAIT, .size = 20 },
 		{ IN, A, 1, 1 },
 		{ IN, A, 1, 1 },

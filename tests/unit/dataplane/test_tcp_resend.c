@@ -70,11 +70,7 @@ static void test_tcp_resend_waits_for_a_buffer_and_a_window(void **state)
 {
 	static const struct rig_step buffer[] = {
 		{ SEND, .size = 5000 },
-		{ OUT, A, 1, 1, 1000 },
-		{ OUT, A, 1001, 1, 1000 },
-		{ OUT, A, 2001, 1, 1000 },
-		{ OUT, A, 3001, 1, 1000 },
-		{ OUT, A, 4001, 1, 1000 },
+		RIG_FIVE_OUT,
 		{ WAIT, .size = 20 },
 		{ NOBUF, .size = 1 },
 		{ SACK, 0, 1001, 5001 },
@@ -90,11 +86,7 @@ static void test_tcp_resend_waits_for_a_buffer_and_a_window(void **state)
 	};
 	static const struct rig_step window[] = {
 		{ SEND, .size = 5000 },
-		{ OUT, A, 1, 1, 1000 },
-		{ OUT, A, 1001, 1, 1000 },
-		{ OUT, A, 2001, 1, 1000 },
-		{ OUT, A, 3001, 1, 1000 },
-		{ OUT, A, 4001, 1, 1000 },
+		RIG_FIVE_OUT,
 		{ WAIT, .size = 20 },
 		{ SACK, 0, 1001, 5001 },
 		{ IN, A, 1, 1, 0, UINT32_MAX }, /* it shut the window over what is out */

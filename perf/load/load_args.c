@@ -12,6 +12,7 @@ static const char *const verbs[LOAD_ARGS_VERB_COUNT] = {
 	[LOAD_ARGS_TAIL] = "tail",       [LOAD_ARGS_PING] = "ping",
 	[LOAD_ARGS_HOLD] = "hold",       [LOAD_ARGS_SINK] = "sink",
 	[LOAD_ARGS_BARE] = "bare",       [LOAD_ARGS_BLAST] = "blast",
+	[LOAD_ARGS_FLOOD] = "flood",     [LOAD_ARGS_DRAIN] = "drain",
 	[LOAD_ARGS_DEVICE] = "device",   [LOAD_ARGS_CREATE] = "create",
 	[LOAD_ARGS_DELETE] = "delete",
 };
@@ -25,9 +26,12 @@ static const char usage[] =
 	"  ping     ask one connection every --pause seconds: how soon is the answer\n"
 	"  hold     open --connections, ask each once, hold them until standard input ends\n"
 	"  sink     be a server that accepts and acknowledges, until standard input ends\n"
-	"  bare     take bytes on --port with the least of TCP that does, until standard input ends\n"
+	"  bare     take bytes on --port by own TCP and forget them, until standard input ends\n"
 	"  blast    send bytes to it\n"
-	"  device   overwrite a file under --folder and make it durable, or --read it\n"
+	"  flood    send frames of --mtu on --port, with nothing in them, as fast as it takes them\n"
+	"  drain    take them and forget them, until standard input ends\n"
+	"  device   overwrite a file under --folder and make it durable, or --read it; with --rate records\n"
+	"           that fall due are written to --files and made durable in groups\n"
 	"  create   make a topic of --partitions, with --config NAME=VALUE\n"
 	"  delete   delete a topic\n"
 	"\n"
@@ -35,7 +39,7 @@ static const char usage[] =
 	"  --record-size BYTES  (1024)      --batch-size BYTES, of a write or answer too  (65536)\n"
 	"  --rate RECORDS/S  (0: as fast as answers come)      --acks all|1  (all)\n"
 	"  --seconds S  (5)      --warm S before what counts  (1)      --pause S  (0.1)\n"
-	"  --span BYTES of the device's file  (64 MiB)\n"
+	"  --span BYTES of the device's file  (64 MiB)      --files N  (1)\n"
 	"  --port PORT --address A.B.C.D/N [--gateway A.B.C.D] [--mtu BYTES]  own TCP over a port, as\n"
 	"      memif:SOCKET or a PCI address, instead of kernel sockets\n"
 	"  --direct  all partitions are the server's, whatever addresses it tells\n"
@@ -56,6 +60,7 @@ enum option_name {
 	OPT_SECONDS,
 	OPT_WARM,
 	OPT_PAUSE,
+	OPT_FILES,
 	OPT_SPAN,
 	OPT_FOLDER,
 	OPT_PORT,
@@ -81,6 +86,7 @@ static const struct option long_options[] = {
 	{ "seconds", required_argument, NULL, OPT_SECONDS },
 	{ "warm", required_argument, NULL, OPT_WARM },
 	{ "pause", required_argument, NULL, OPT_PAUSE },
+	{ "files", required_argument, NULL, OPT_FILES },
 	{ "span", required_argument, NULL, OPT_SPAN },
 	{ "folder", required_argument, NULL, OPT_FOLDER },
 	{ "port", required_argument, NULL, OPT_PORT },
@@ -159,6 +165,8 @@ static int take_size(struct load_args *args, int option)
 		return take_number(optarg, 0, 1e6, &args->warm);
 	case OPT_PAUSE:
 		return take_number(optarg, 0, 3600, &args->pause);
+	case OPT_FILES:
+		return take_count(optarg, 64, &args->files);
 	default:
 		return -ENOENT;
 	}
@@ -214,20 +222,26 @@ static int take_option(struct load_args *args, int option)
 	}
 }
 
+static bool wants_topic(enum load_args_verb verb)
+{
+	return verb == LOAD_ARGS_PRODUCE || verb == LOAD_ARGS_FETCH || verb == LOAD_ARGS_TAIL ||
+	       verb == LOAD_ARGS_CREATE || verb == LOAD_ARGS_DELETE;
+}
+
 static int judge(const struct load_args *args)
 {
-	bool wants_topic = args->verb == LOAD_ARGS_PRODUCE || args->verb == LOAD_ARGS_FETCH ||
-			   args->verb == LOAD_ARGS_TAIL || args->verb == LOAD_ARGS_CREATE ||
-			   args->verb == LOAD_ARGS_DELETE;
+	bool is_frames = args->verb == LOAD_ARGS_FLOOD || args->verb == LOAD_ARGS_DRAIN;
 	const char *missing = NULL;
 
-	if (args->verb == LOAD_ARGS_DEVICE ? args->folder == NULL : !args->has_target)
-		missing = args->verb == LOAD_ARGS_DEVICE ? "--folder" : "--server";
-	else if (wants_topic && args->topic == NULL)
+	if (args->verb == LOAD_ARGS_DEVICE && args->folder == NULL)
+		missing = "--folder";
+	else if (args->verb != LOAD_ARGS_DEVICE && !is_frames && !args->has_target)
+		missing = "--server";
+	else if (wants_topic(args->verb) && args->topic == NULL)
 		missing = "--topic";
-	else if (args->verb == LOAD_ARGS_BARE && args->port == NULL)
+	else if ((args->verb == LOAD_ARGS_BARE || is_frames) && args->port == NULL)
 		missing = "--port";
-	else if (args->port != NULL && args->address == NULL)
+	else if (args->port != NULL && !is_frames && args->address == NULL)
 		missing = "--address, with --port";
 	else if (args->verb == LOAD_ARGS_TAIL && args->rate <= 0)
 		missing = "--rate";
@@ -242,6 +256,7 @@ int load_args_parse(int argc, char **argv, struct load_args *ret_args)
 	struct load_args args = { .verb = LOAD_ARGS_VERB_COUNT,
 				  .partitions = 1,
 				  .connections = 1,
+				  .files = 1,
 				  .in_flight = 5,
 				  .record_size = 1024,
 				  .batch_size = 65536,

@@ -20,6 +20,8 @@ enum load_args_verb {
 	LOAD_ARGS_SINK,
 	LOAD_ARGS_BARE,
 	LOAD_ARGS_BLAST,
+	LOAD_ARGS_FLOOD,
+	LOAD_ARGS_DRAIN,
 	LOAD_ARGS_DEVICE,
 	LOAD_ARGS_CREATE,
 	LOAD_ARGS_DELETE,
@@ -46,6 +48,7 @@ struct load_args {
 	double seconds;
 	double warm;
 	double pause;
+	uint32_t files; /* of the device's group commit */
 	int16_t acks;
 	bool is_direct;
 	bool is_read;

@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file
- * The least that takes bytes from a stock TCP client on a port: each packet's checksum is verified, its
- * payload copied once, and each connection acknowledged once a burst. No loss recovery, a window of one
- * size, no protocol above: what a box reaches is held against it.
+ * What own TCP takes from a stock client on a port when nothing is done with the bytes: each segment's
+ * checksum is verified, and then it is forgotten. No copy, no protocol above: what a box reaches on the
+ * same port is held against it.
  *
- * Context: one thread, polling. Memory: the struct and the port's buffers. Limits: LOAD_BARE_FLOWS
- * connections; what arrives out of order is dropped, for the client to send again.
+ * Context: one thread, polling. Memory: wire_client.h. Limits: LOAD_BARE_CONNECTIONS.
  */
 #pragma once
 
 #include "base/defs.h"
 
-#define LOAD_BARE_FLOWS 64
+#define LOAD_BARE_CONNECTIONS 64
 
 struct load_bare;
 
 struct load_bare_options {
 	const char *port;    /* as dpdk.port of the box */
-	const char *address; /* ours, "10.1.0.2/24" */
+	const char *address; /* ours, "10.1.0.2" */
+	uint32_t prefix;
 	uint16_t tcp_port;
 	uint16_t mtu;
 };

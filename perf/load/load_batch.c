@@ -49,11 +49,16 @@ int load_batch_new(struct load_batch *batch, uint32_t batch_size, uint32_t recor
 	CHECK(size > 0);
 	batch->size = (uint32_t)size;
 	free(value);
+	if (load_sums_new(&batch->sums, batch->bytes, batch->size) != 0) {
+		load_batch_free(batch);
+		return -ENOMEM;
+	}
 	return 0;
 }
 
 void load_batch_free(struct load_batch *batch)
 {
+	load_sums_free(&batch->sums);
 	free(batch->bytes);
 	batch->bytes = NULL;
 }

@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "base/defs.h"
+#include "perf/load/load_sums.h"
 
 #define LOAD_BATCH_PRODUCE_VERSION 8
 #define LOAD_BATCH_HEAD_MAX        400
@@ -17,6 +17,7 @@
 
 struct load_batch {
 	uint8_t *bytes;
+	struct load_sums sums; /* of `bytes` */
 	uint32_t size;
 	uint32_t records;
 };

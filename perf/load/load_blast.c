@@ -10,6 +10,7 @@
 #define OPEN_NS (10 * NS_PER_S)
 #define POLL_NS (5 * NS_PER_MS)
 #define PIECES  64 /* bodies queued at once */
+#define TRIES   64
 
 struct blaster {
 	struct load_link link;
@@ -23,12 +24,15 @@ struct load_blast {
 	uint32_t size;
 };
 
-/* More bodies than TCP takes before this is called again. */
-static void refill(struct blaster *blaster)
+/* As many bodies as the queue takes. @return whether it had room for one */
+static bool refill(struct blaster *blaster)
 {
+	bool had_room = false;
+
 	while (load_sendq_push(&blaster->link.out, "", 0, blaster->blast->body,
-			       blaster->blast->size) == 0) {
-	}
+			       blaster->blast->size) == 0)
+		had_room = true;
+	return had_room;
 }
 
 static void on_open(struct load_link *link)
@@ -36,7 +40,7 @@ static void on_open(struct load_link *link)
 	struct blaster *blaster = link->owner;
 
 	blaster->blast->open_count++;
-	refill(blaster);
+	(void)refill(blaster);
 }
 
 static void on_frame(struct load_link *link, const uint8_t *bytes, size_t kept, size_t size)
@@ -112,8 +116,12 @@ void load_blast_free(struct load_blast *blast)
 void load_blast_run(struct load_blast *blast, struct load_net *net, int64_t timeout_ns)
 {
 	for (uint32_t i = 0; i < blast->count; i++) {
-		refill(&blast->blasters[i]);
-		load_link_flush(&blast->blasters[i].link);
+		struct blaster *blaster = &blast->blasters[i];
+
+		/* A send buffer may take more than the queue has: nothing would be under way then, and
+		   nothing wake us. */
+		for (uint32_t tries = 0; tries < TRIES && refill(blaster); tries++)
+			load_link_flush(&blaster->link);
 	}
 	load_net_poll(net, timeout_ns);
 }

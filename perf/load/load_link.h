@@ -44,12 +44,15 @@ struct load_net_ops {
 		       uint16_t port);
 	void (*flush)(struct load_net *net, struct load_link *link);
 	void (*close)(struct load_net *net, struct load_link *link);
+	int (*listen)(struct load_net *net, uint32_t address, uint16_t port,
+		      struct load_link *(*on_accept)(void *ctx), void *ctx);
 	void (*poll)(struct load_net *net, int64_t timeout_ns);
 	void (*free)(struct load_net *net);
 };
 
 struct load_net {
 	const struct load_net_ops *ops;
+	int64_t idle_ns; /* own TCP: time spent in polls that found nothing, and in sleeps */
 };
 
 /**
@@ -63,6 +66,19 @@ NODISCARD static inline int load_link_connect(struct load_net *net, struct load_
 					      uint32_t address, uint16_t port)
 {
 	return net->ops->connect(net, link, address, port);
+}
+
+/**
+ * Accept connections; once.
+ *
+ * @param address    host byte order; own TCP has one of its own and does not look
+ * @param on_accept  makes a link, its `in` and `out` made, its `ops` and `owner` set; NULL: refuse
+ * @return 0; -errno
+ */
+NODISCARD static inline int load_net_listen(struct load_net *net, uint32_t address, uint16_t port,
+					    struct load_link *(*on_accept)(void *ctx), void *ctx)
+{
+	return net->ops->listen(net, address, port, on_accept, ctx);
 }
 
 /** Send what was queued. A failure is told by on_close, from inside. */

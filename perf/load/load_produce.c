@@ -117,6 +117,7 @@ static void send_one(struct producer *producer, int64_t due_ns, int64_t now_ns)
 			    produce->batch.bytes, produce->batch.size) != 0) {
 		WRONG("the queue has room for all requests in flight");
 	}
+	load_sendq_set_sums(&producer->link.out, &produce->batch.sums);
 	producer->sent[at] = (struct sent){ due_ns, producer->next_id++, partition };
 	producer->sent_count++;
 	if (is_inside(produce, due_ns)) {

@@ -7,6 +7,8 @@
 
 #include "base/check.h"
 
+#include "dataplane/net/checksum.h"
+
 int load_sendq_init(struct load_sendq *queue, uint32_t pieces)
 {
 	uint32_t count = 1;
@@ -34,6 +36,7 @@ int load_sendq_push(struct load_sendq *queue, const void *head, uint32_t head_si
 		return -ENOBUFS;
 	piece->begin = queue->queued;
 	piece->body = body;
+	piece->sums = NULL;
 	piece->body_size = body_size;
 	piece->head_size = head_size;
 	memcpy(piece->head, head, head_size);
@@ -86,6 +89,56 @@ void load_sendq_copy(const struct load_sendq *queue, uint64_t pos, void *to, siz
 			size -= n;
 		}
 	}
+}
+
+void load_sendq_set_sums(struct load_sendq *queue, const struct load_sums *sums)
+{
+	CHECK(queue->end != queue->first);
+	queue->pieces[(queue->end - 1) & queue->mask].sums = sums;
+}
+
+/* Copy up to [size] bytes of a piece from `skip` on. @return bytes copied, their sum in `ret_sum` */
+static size_t copy_piece(const struct load_sendq_piece *piece, uint64_t skip, uint8_t *to,
+			 size_t size, uint64_t *ret_sum)
+{
+	const uint8_t *from = piece->head + skip;
+	size_t n;
+
+	if (skip < piece->head_size) {
+		n = MIN(size, (size_t)(piece->head_size - skip));
+		memcpy(to, from, n);
+		*ret_sum = checksum_add(0, to, n);
+		return n;
+	}
+	skip -= piece->head_size;
+	n = MIN(size, (size_t)(piece->body_size - skip));
+	memcpy(to, piece->body + skip, n);
+	*ret_sum =
+		piece->sums != NULL ? load_sums_of(piece->sums, skip, n) : checksum_add(0, to, n);
+	return n;
+}
+
+uint64_t load_sendq_copy_sum(const struct load_sendq *queue, uint64_t pos, void *to, size_t size)
+{
+	uint64_t at = queue->popped + pos, sum = 0;
+	size_t done = 0;
+
+	CHECK(at + size <= queue->queued);
+	for (uint32_t i = queue->first; done < size; i++) {
+		const struct load_sendq_piece *piece = &queue->pieces[i & queue->mask];
+		uint64_t end = piece->begin + piece->head_size + piece->body_size;
+
+		while (done < size && at < end) {
+			uint64_t part;
+			size_t n = copy_piece(piece, at - piece->begin, (uint8_t *)to + done,
+					      size - done, &part);
+
+			sum += done % 2 != 0 ? load_sums_swap(part) : part;
+			done += n;
+			at += n;
+		}
+	}
+	return sum;
 }
 
 void load_sendq_pop(struct load_sendq *queue, uint64_t size)

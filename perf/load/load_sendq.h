@@ -13,11 +13,14 @@
 
 #include "base/defs.h"
 
+#include "perf/load/load_sums.h"
+
 #define LOAD_SENDQ_HEAD_MAX 512
 
 struct load_sendq_piece {
 	uint64_t begin; /* position since the queue was made */
 	const uint8_t *body;
+	const struct load_sums *sums; /* of `body`; NULL: none */
 	uint32_t body_size;
 	uint32_t head_size;
 	uint8_t head[LOAD_SENDQ_HEAD_MAX];
@@ -55,6 +58,12 @@ uint32_t load_sendq_peek(const struct load_sendq *queue, uint64_t pos, struct io
 
 /** Copy [size] queued bytes from position `pos`; so many are queued. */
 void load_sendq_copy(const struct load_sendq *queue, uint64_t pos, void *to, size_t size);
+
+/** The body pushed last has sums. */
+void load_sendq_set_sums(struct load_sendq *queue, const struct load_sums *sums);
+
+/** As load_sendq_copy(). @return the Internet checksum's sum of these bytes, at an even place */
+uint64_t load_sendq_copy_sum(const struct load_sendq *queue, uint64_t pos, void *to, size_t size);
 
 /** Drop the [size] oldest bytes; so many are queued. */
 void load_sendq_pop(struct load_sendq *queue, uint64_t size);

@@ -11,12 +11,13 @@
 #include "dataplane/wire/frame.h"
 #include "dataplane/wire/kafka_err.h"
 
-#include "perf/load/load_sock.h"
+#include "perf/load/load_link.h"
 
 #define KEPT           512 /* first bytes of a request */
 #define ANSWERS        256 /* of a connection, not yet sent */
 #define ANSWER_SIZE    32768
 #define PRODUCE_MAX    8
+#define FETCH_MAX      11
 #define METADATA_MAX   8
 #define PARTITIONS_MAX 256
 
@@ -38,8 +39,11 @@ struct load_sink {
 
 static void answer_versions(struct writer *writer, int16_t version)
 {
+	/* Fetch is not served: a producer takes its being there as a sign that batches of version 2,
+	   whose checksum costs less, are understood. */
 	static struct wire_api_versions_response_api_keys keys[] = {
 		{ .api_key = WIRE_API_PRODUCE, .min_version = 0, .max_version = PRODUCE_MAX },
+		{ .api_key = WIRE_API_FETCH, .min_version = 4, .max_version = FETCH_MAX },
 		{ .api_key = WIRE_API_METADATA, .min_version = 0, .max_version = METADATA_MAX },
 		{ .api_key = WIRE_API_API_VERSIONS, .min_version = 0, .max_version = 3 },
 	};
@@ -202,8 +206,20 @@ static void on_frame(struct load_link *link, const uint8_t *bytes, size_t kept, 
 			      "millrace-load: the sink ignores requests that it does not know\n");
 	if (r == -ENOBUFS || r == -ENOMEM)
 		drop(client); /* it reads no answers */
-	else
+	else if (!sink->options.is_gathering)
 		load_link_flush(link);
+}
+
+void load_sink_poll(struct load_sink *sink, int64_t timeout_ns)
+{
+	load_net_poll(sink->net, timeout_ns);
+	LIST_EACH_SAFE(&sink->clients, node)
+	{
+		struct client *client = LIST_ENTRY(node, struct client, node);
+
+		if (load_sendq_size(&client->link.out) > 0)
+			load_link_flush(&client->link);
+	}
 }
 
 static void on_close(struct load_link *link, int error)
@@ -263,7 +279,7 @@ int load_sink_new(struct load_net *net, const struct load_sink_options *options,
 	sink->net = net;
 	list_init(&sink->clients);
 	list_init(&sink->gone);
-	r = load_sock_listen(net, options->address, options->port, on_accept, sink);
+	r = load_net_listen(net, options->address, options->port, on_accept, sink);
 	if (r != 0) {
 		free(sink);
 		return r;

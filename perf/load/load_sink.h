@@ -14,14 +14,18 @@ struct load_sink_options {
 	uint32_t address; /* host byte order; where clients are told to go */
 	uint16_t port;
 	int32_t partitions; /* of every topic */
+	bool is_gathering;  /* answers wait for load_sink_poll(); false: each goes at once */
 };
 
 struct load_sink;
 
-/** Serve on kernel sockets. @return 0; -ENOMEM; -errno */
+/** Serve on `net`. @return 0; -ENOMEM; -errno */
 NODISCARD int load_sink_new(struct load_net *net, const struct load_sink_options *options,
 			    struct load_sink **ret_sink);
 void load_sink_free(struct load_sink *sink);
+
+/** Run the net, then send the answers that were gathered; wait for the first as long as `timeout_ns`. */
+void load_sink_poll(struct load_sink *sink, int64_t timeout_ns);
 
 /** @return bytes of requests so far */
 uint64_t load_sink_bytes(const struct load_sink *sink);

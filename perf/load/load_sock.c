@@ -203,6 +203,29 @@ static void sock_poll(struct load_net *net, int64_t timeout_ns)
 	sock->event_count = sock->event_at = 0;
 }
 
+static int sock_listen(struct load_net *net, uint32_t address, uint16_t port,
+		       struct load_link *(*on_accept)(void *ctx), void *ctx)
+{
+	struct load_sock *sock = sock_of(net);
+	struct sockaddr_in at = { .sin_family = AF_INET,
+				  .sin_addr.s_addr = htonl(address),
+				  .sin_port = htons(port) };
+	struct epoll_event event = { .events = EPOLLIN, .data.ptr = sock };
+	int one = 1;
+
+	sock->on_accept = on_accept;
+	sock->accept_ctx = ctx;
+	sock->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (sock->listen_fd < 0)
+		return -errno;
+	(void)setsockopt(sock->listen_fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (bind(sock->listen_fd, (const struct sockaddr *)&at, sizeof(at)) != 0 ||
+	    listen(sock->listen_fd, SOMAXCONN) != 0 ||
+	    epoll_ctl(sock->epoll_fd, EPOLL_CTL_ADD, sock->listen_fd, &event) != 0)
+		return -errno;
+	return 0;
+}
+
 static void sock_free(struct load_net *net)
 {
 	struct load_sock *sock = sock_of(net);
@@ -218,6 +241,7 @@ static const struct load_net_ops sock_ops = {
 	.connect = sock_connect,
 	.flush = sock_flush,
 	.close = sock_close,
+	.listen = sock_listen,
 	.poll = sock_poll,
 	.free = sock_free,
 };
@@ -238,27 +262,4 @@ struct load_net *load_sock_new(void)
 		return NULL;
 	}
 	return &sock->net;
-}
-
-int load_sock_listen(struct load_net *net, uint32_t address, uint16_t port,
-		     struct load_link *(*on_accept)(void *ctx), void *ctx)
-{
-	struct load_sock *sock = sock_of(net);
-	struct sockaddr_in at = { .sin_family = AF_INET,
-				  .sin_addr.s_addr = htonl(address),
-				  .sin_port = htons(port) };
-	struct epoll_event event = { .events = EPOLLIN, .data.ptr = sock };
-	int one = 1;
-
-	sock->on_accept = on_accept;
-	sock->accept_ctx = ctx;
-	sock->listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (sock->listen_fd < 0)
-		return -errno;
-	(void)setsockopt(sock->listen_fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (bind(sock->listen_fd, (const struct sockaddr *)&at, sizeof(at)) != 0 ||
-	    listen(sock->listen_fd, SOMAXCONN) != 0 ||
-	    epoll_ctl(sock->epoll_fd, EPOLL_CTL_ADD, sock->listen_fd, &event) != 0)
-		return -errno;
-	return 0;
 }

@@ -11,13 +11,13 @@
 
 #include "perf/load/wire_client.h"
 
-#define OUTPUT_MIN (1U << 16)
-#define OUTPUT_MAX (1U << 26)
-#define SPIN_NS    (200 * NS_PER_US) /* looks at the port without work before it sleeps */
+#define SPIN_NS (200 * NS_PER_US) /* looks at the port without work before it sleeps */
 
 struct load_wire {
 	struct load_net net;
 	struct wire_client *client;
+	struct load_link *(*make_link)(void *ctx); /* NULL: nobody listens */
+	void *accept_ctx;
 	int64_t idle_since_ns; /* 0: it had work */
 };
 
@@ -45,28 +45,34 @@ static void fail(struct load_link *link, int error)
 	link->ops->on_close(link, error);
 }
 
-/* As much of what is queued as there is room for; acknowledgements make more. */
+/* TCP learns of what was queued; on_payload() gives it away, on_acked() drops it. */
 static void wire_flush(struct load_net *net, struct load_link *link)
 {
-	(void)net;
-	while (load_sendq_size(&link->out) > 0) {
-		size_t room;
-		uint8_t *to = wire_client_room(link->tcb, &room);
+	uint64_t size = link->out.queued - link->told;
 
-		room = MIN(room, (size_t)load_sendq_size(&link->out));
-		if (room == 0)
-			return;
-		load_sendq_copy(&link->out, 0, to, room);
-		load_sendq_pop(&link->out, room);
-		wire_client_commit(link->tcb, room);
-	}
+	(void)net;
+	link->told = link->out.queued;
+	wire_client_queue(link->tcb, size);
+}
+
+static void begin(struct load_link *link, struct wire_conn *conn)
+{
+	link->tcb = conn;
+	link->told = link->out.popped;
+	link->is_open = true;
+	link->ops->on_open(link);
 }
 
 static void *on_accept(void *ctx, struct wire_conn *conn)
 {
-	(void)ctx;
-	(void)conn;
-	return NULL; /* nobody listens */
+	struct load_wire *wire = ctx;
+	struct load_link *link = wire->make_link != NULL ? wire->make_link(wire->accept_ctx) : NULL;
+
+	if (link == NULL)
+		return NULL;
+	link->net = &wire->net;
+	begin(link, conn);
+	return link;
 }
 
 static void on_open(void *owner, struct wire_conn *conn)
@@ -78,8 +84,7 @@ static void on_open(void *owner, struct wire_conn *conn)
 		wire_client_abort(conn);
 		return;
 	}
-	link->is_open = true;
-	link->ops->on_open(link);
+	begin(link, conn);
 	load_link_flush(link);
 }
 
@@ -116,9 +121,17 @@ static void on_eof(void *owner, struct wire_conn *conn)
 
 static void on_acked(void *owner, struct wire_conn *conn, uint64_t size)
 {
+	struct load_link *link = owner;
+
 	(void)conn;
-	(void)size;
-	load_link_flush(owner);
+	load_sendq_pop(&link->out, size);
+}
+
+static uint64_t on_payload(void *owner, uint64_t pos, uint8_t *to, uint32_t size)
+{
+	const struct load_link *link = owner;
+
+	return load_sendq_copy_sum(&link->out, pos, to, size);
 }
 
 static void on_close(void *owner, enum tcp_close_reason reason)
@@ -139,6 +152,7 @@ static const struct wire_client_ops client_ops = {
 	.on_data = on_data,
 	.on_eof = on_eof,
 	.on_acked = on_acked,
+	.on_payload = on_payload,
 	.on_close = on_close,
 };
 
@@ -158,26 +172,37 @@ static int wire_connect(struct load_net *net, struct load_link *link, uint32_t a
 	return r;
 }
 
+static int wire_listen(struct load_net *net, uint32_t address, uint16_t port,
+		       struct load_link *(*make_link)(void *ctx), void *ctx)
+{
+	struct load_wire *wire = wire_of(net);
+
+	(void)address;
+	wire->make_link = make_link;
+	wire->accept_ctx = ctx;
+	return wire_client_listen(wire->client, port);
+}
+
 static void wire_poll(struct load_net *net, int64_t timeout_ns)
 {
 	struct load_wire *wire = wire_of(net);
-	int64_t end_ns = clock_now_ns() + timeout_ns;
+	int64_t now_ns = clock_now_ns(), end_ns = now_ns + timeout_ns;
 
-	for (;;) {
-		int64_t now_ns;
+	while (wire_client_poll(wire->client) == 0) {
+		int64_t since_ns = now_ns;
 
-		if (wire_client_poll(wire->client) > 0) {
-			wire->idle_since_ns = 0;
-			return;
-		}
 		now_ns = clock_now_ns();
+		if (wire->idle_since_ns == 0)
+			wire->idle_since_ns = since_ns;
+		if (now_ns < end_ns && now_ns - wire->idle_since_ns > SPIN_NS) {
+			wire_client_wait(wire->client, end_ns - now_ns);
+			now_ns = clock_now_ns();
+		}
+		wire->net.idle_ns += now_ns - since_ns;
 		if (now_ns >= end_ns)
 			return;
-		if (wire->idle_since_ns == 0)
-			wire->idle_since_ns = now_ns;
-		if (now_ns - wire->idle_since_ns > SPIN_NS)
-			wire_client_wait(wire->client, end_ns - now_ns);
 	}
+	wire->idle_since_ns = 0;
 }
 
 static void wire_free(struct load_net *net)
@@ -194,9 +219,27 @@ static const struct load_net_ops wire_ops = {
 	.connect = wire_connect,
 	.flush = wire_flush,
 	.close = wire_close,
+	.listen = wire_listen,
 	.poll = wire_poll,
 	.free = wire_free,
 };
+
+int load_wire_parse(const char *text, char *ret_address, uint32_t *ret_prefix)
+{
+	const char *slash = strchr(text, '/');
+	unsigned long prefix;
+	char *end;
+
+	if (slash == NULL || slash - text >= INET_ADDRSTRLEN)
+		return -EINVAL;
+	prefix = strtoul(slash + 1, &end, 10);
+	if (end == slash + 1 || *end != '\0' || prefix < 1 || prefix > 32)
+		return -EINVAL;
+	memcpy(ret_address, text, (size_t)(slash - text));
+	ret_address[slash - text] = '\0';
+	*ret_prefix = (uint32_t)prefix;
+	return 0;
+}
 
 int load_wire_new(const struct load_wire_options *options, struct load_net **ret_net, char *reterr,
 		  size_t reterr_size)
@@ -204,26 +247,16 @@ int load_wire_new(const struct load_wire_options *options, struct load_net **ret
 	struct wire_client_config config = { .port = options->port,
 					     .mtu = options->mtu,
 					     .gateway = options->gateway,
-					     .connections_max = options->connections + 8,
-					     .output_size = OUTPUT_MIN };
-	const char *slash = strchr(options->address, '/');
-	struct load_wire *wire;
+					     .connections_max = options->connections + 8 };
 	char address[INET_ADDRSTRLEN];
-	char *end;
+	struct load_wire *wire;
 	int r;
 
 	(void)snprintf(reterr, reterr_size, "%s is not an address with a prefix, as 10.1.0.1/24",
 		       options->address);
-	if (slash == NULL || (size_t)(slash - options->address) >= sizeof(address))
+	if (load_wire_parse(options->address, address, &config.prefix) != 0)
 		return -EINVAL;
-	memcpy(address, options->address, (size_t)(slash - options->address));
-	address[slash - options->address] = '\0';
 	config.address = address;
-	config.prefix = (uint32_t)strtoul(slash + 1, &end, 10);
-	if (*end != '\0' || config.prefix < 1 || config.prefix > 32)
-		return -EINVAL;
-	while (config.output_size < options->output_size && config.output_size < OUTPUT_MAX)
-		config.output_size <<= 1;
 	wire = calloc(1, sizeof(*wire));
 	if (wire == NULL)
 		return -ENOMEM;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* millrace-load: what the benchmarks put on a box or a peer, and how it is timed. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -17,6 +18,8 @@
 #include "perf/load/load_blast.h"
 #include "perf/load/load_device.h"
 #include "perf/load/load_fetch.h"
+#include "perf/load/load_frames.h"
+#include "perf/load/load_group.h"
 #include "perf/load/load_ping.h"
 #include "perf/load/load_produce.h"
 #include "perf/load/load_sink.h"
@@ -29,6 +32,8 @@
 #define DRAIN_NS (20 * NS_PER_S) /* for answers that are missing at the end */
 #define POLL_NS  (20 * NS_PER_MS)
 
+#define SINK_CONNECTIONS 256
+
 /* What runs, of producers and consumers, and its window. */
 struct run {
 	struct load_net *net;
@@ -36,6 +41,7 @@ struct run {
 	struct load_fetch *fetch;     /* NULL: none */
 	struct load_tail *tail;       /* NULL: none */
 	struct load_stat begin, end;
+	int64_t begin_idle_ns, end_idle_ns; /* load_net.idle_ns then */
 };
 
 static int64_t ns_of(double seconds)
@@ -96,6 +102,7 @@ static void begin_window(struct run *run)
 	int64_t now_ns = clock_now_ns();
 
 	load_stat_read(&run->begin);
+	run->begin_idle_ns = run->net->idle_ns;
 	load_stat_say("begin");
 	if (run->produce != NULL)
 		load_produce_begin(run->produce, now_ns);
@@ -110,6 +117,7 @@ static void end_window(struct run *run)
 	int64_t now_ns = clock_now_ns();
 
 	load_stat_read(&run->end);
+	run->end_idle_ns = run->net->idle_ns;
 	load_stat_say("end");
 	if (run->produce != NULL)
 		load_produce_end(run->produce, now_ns);
@@ -195,6 +203,8 @@ static void print_result(const struct run *run, const struct load_args *args)
 		load_stat_print_hist(stdout, "end_to_end_us", &run->tail->end_to_end);
 		(void)printf(",\"lost\":%llu,", (unsigned long long)run->tail->lost);
 	}
+	(void)printf("\"idle_s\":%.4f,",
+		     (double)(run->end_idle_ns - run->begin_idle_ns) / (double)NS_PER_S);
 	load_stat_print(stdout, &window);
 	(void)printf("}\n");
 }
@@ -347,9 +357,10 @@ static int run_sink(struct load_net *net, const struct load_args *args)
 {
 	struct load_sink_options options = { .address = args->target.address,
 					     .port = args->target.port,
-					     .partitions = (int32_t)args->partitions };
+					     .partitions = (int32_t)args->partitions,
+					     .is_gathering = true };
 	struct load_sink *sink = NULL;
-	int r = args->port == NULL ? load_sink_new(net, &options, &sink) : -ENOTSUP;
+	int r = load_sink_new(net, &options, &sink);
 
 	if (r != 0)
 		return fail("sink", r);
@@ -357,36 +368,107 @@ static int run_sink(struct load_net *net, const struct load_args *args)
 	while (!has_input_ended(0)) {
 		/* Not every turn looks at the input: it is a system call. */
 		for (uint32_t i = 0; i < 64; i++)
-			load_net_poll(net, POLL_NS / 16);
+			load_sink_poll(sink, POLL_NS / 16);
 	}
 	(void)printf("{\"bytes\":%llu}\n", (unsigned long long)load_sink_bytes(sink));
 	load_sink_free(sink);
 	return 0;
 }
 
+static int fail_port(const struct load_args *args, const char *error)
+{
+	(void)fprintf(stderr, "millrace-load: %s: %s\n", args->port, error);
+	return 1;
+}
+
 /* bare: takes bytes from `blast` */
 static int run_bare(struct load_net *net, const struct load_args *args)
 {
-	const struct load_bare_options options = { .port = args->port,
-						   .address = args->address,
-						   .tcp_port = args->target.port,
-						   .mtu = (uint16_t)args->mtu };
+	char address[INET_ADDRSTRLEN];
+	struct load_bare_options options = { .port = args->port,
+					     .address = address,
+					     .tcp_port = args->target.port,
+					     .mtu = (uint16_t)args->mtu };
 	struct load_bare *bare = NULL;
 	char error[512];
 
 	(void)net;
-	if (load_bare_new(&options, &bare, error, sizeof(error)) != 0) {
-		(void)fprintf(stderr, "millrace-load: %s: %s\n", args->port, error);
-		return 1;
-	}
+	if (load_wire_parse(args->address, address, &options.prefix) != 0)
+		return fail_port(args, "--address is no address with a prefix");
+	if (load_bare_new(&options, &bare, error, sizeof(error)) != 0)
+		return fail_port(args, error);
 	load_stat_say("begin");
 	while (!has_input_ended(0)) {
-		for (uint32_t i = 0; i < 1024; i++)
+		for (uint32_t i = 0; i < 256; i++)
 			load_bare_poll(bare);
 	}
 	(void)printf("{\"bytes\":%llu}\n", (unsigned long long)load_bare_bytes(bare));
 	load_bare_free(bare);
 	return 0;
+}
+
+static int open_frames(const struct load_args *args, struct load_frames **ret_frames)
+{
+	char error[512];
+
+	if (load_frames_new(args->port, (uint16_t)args->mtu, ret_frames, error, sizeof(error)) != 0)
+		return fail_port(args, error);
+	return 0;
+}
+
+static int run_drain(struct load_net *net, const struct load_args *args)
+{
+	struct load_frames *frames = NULL;
+	uint64_t taken = 0;
+
+	(void)net;
+	if (open_frames(args, &frames) != 0)
+		return 1;
+	load_stat_say("begin");
+	while (!has_input_ended(0)) {
+		for (uint32_t i = 0; i < 65536; i++)
+			taken += load_frames_take(frames);
+	}
+	(void)printf("{\"frames\":%llu}\n", (unsigned long long)taken);
+	load_frames_free(frames);
+	return 0;
+}
+
+static uint64_t flood_for(struct load_frames *frames, double seconds)
+{
+	int64_t end_ns = clock_now_ns() + ns_of(seconds);
+	uint64_t sent = 0;
+
+	while (clock_now_ns() < end_ns)
+		sent += load_frames_send(frames);
+	return sent;
+}
+
+static int run_flood(struct load_net *net, const struct load_args *args)
+{
+	int64_t end_ns = clock_now_ns() + OPEN_NS;
+	struct load_frames *frames = NULL;
+	struct load_stat begin, end, window;
+	double sent;
+
+	(void)net;
+	if (open_frames(args, &frames) != 0)
+		return 1;
+	while (!load_frames_is_up(frames) && clock_now_ns() < end_ns)
+		(void)poll(NULL, 0, 10);
+	(void)flood_for(frames, args->warm);
+	load_stat_read(&begin);
+	load_stat_say("begin");
+	sent = (double)flood_for(frames, args->seconds);
+	load_stat_read(&end);
+	load_stat_say("end");
+	load_frames_free(frames);
+	window = load_stat_between(&begin, &end);
+	(void)printf("{\"frames_per_s\":%.0f,\"gbit_per_s\":%.3f,", sent / window.wall,
+		     sent * args->mtu * 8 / window.wall / 1e9);
+	load_stat_print(stdout, &window);
+	(void)printf("}\n");
+	return sent > 0 ? 0 : fail("nobody takes frames", -ETIMEDOUT);
 }
 
 static int run_blast(struct load_net *net, const struct load_args *args)
@@ -420,11 +502,36 @@ static int run_blast(struct load_net *net, const struct load_args *args)
 	return r;
 }
 
+/* device --rate */
+static int run_group(const struct load_args *args)
+{
+	const struct load_group_options options = { .folder = args->folder,
+						    .files = args->files,
+						    .record_size = args->record_size,
+						    .rate = args->rate,
+						    .seconds = args->seconds };
+	static struct load_group_result result;
+	int r = load_group_run(&options, &result);
+
+	if (r != 0)
+		return fail(args->folder, r);
+	(void)printf("{");
+	load_stat_print_hist(stdout, "latency_us", &result.latency);
+	(void)printf(",");
+	load_stat_print_hist(stdout, "commit_us", &result.commit);
+	(void)printf("}\n");
+	return 0;
+}
+
 static int run_device(struct load_net *net, const struct load_args *args)
 {
 	static struct load_device_result result;
-	int r = load_device_run(args->folder, args->batch_size, args->span, args->seconds,
-				args->is_read, &result);
+	int r;
+
+	if (args->rate > 0)
+		return run_group(args);
+	r = load_device_run(args->folder, args->batch_size, args->span, args->seconds,
+			    args->is_read, &result);
 
 	(void)net;
 	if (r != 0)
@@ -475,29 +582,31 @@ static int (*const runs[LOAD_ARGS_VERB_COUNT])(struct load_net *net,
 	[LOAD_ARGS_TAIL] = run_load,     [LOAD_ARGS_PING] = run_ping,
 	[LOAD_ARGS_HOLD] = run_hold,     [LOAD_ARGS_SINK] = run_sink,
 	[LOAD_ARGS_BARE] = run_bare,     [LOAD_ARGS_BLAST] = run_blast,
+	[LOAD_ARGS_FLOOD] = run_flood,   [LOAD_ARGS_DRAIN] = run_drain,
 	[LOAD_ARGS_DEVICE] = run_device, [LOAD_ARGS_CREATE] = run_topic,
 	[LOAD_ARGS_DELETE] = run_topic,
 };
 
 static struct load_net *open_net(const struct load_args *args)
 {
-	uint64_t output = (uint64_t)args->in_flight * (args->batch_size + LOAD_SENDQ_HEAD_MAX);
 	struct load_wire_options options = { .port = args->port,
 					     .address = args->address,
 					     .gateway = args->gateway,
 					     .mtu = (uint16_t)args->mtu,
-					     .connections = 2 * args->connections,
-					     .output_size =
-						     (uint32_t)MIN(output, UINT64_C(1) << 22) };
+					     .connections = args->verb == LOAD_ARGS_SINK
+								    ? SINK_CONNECTIONS
+								    : 2 * args->connections };
+	bool has_own = args->verb == LOAD_ARGS_BARE || args->verb == LOAD_ARGS_FLOOD ||
+		       args->verb == LOAD_ARGS_DRAIN;
 	struct load_net *net = NULL;
 	char error[512];
 
-	if (args->port == NULL || args->verb == LOAD_ARGS_BARE) {
+	if (args->port == NULL || has_own) {
 		net = load_sock_new();
 		if (net == NULL)
 			(void)fail("sockets", -ENOMEM);
 	} else if (load_wire_new(&options, &net, error, sizeof(error)) != 0) {
-		(void)fprintf(stderr, "millrace-load: %s: %s\n", args->port, error);
+		(void)fail_port(args, error);
 	}
 	return net;
 }

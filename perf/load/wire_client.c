@@ -16,8 +16,8 @@
 #define WINDOW_MAX   (1U << 20)
 #define RTO_MIN_MS   200
 #define TIME_WAIT_MS 2000
-#define PIECES_MIN   1024U /* out of order, all connections */
-#define BUFFERS_MIN  2048  /* beside those that wait out of order */
+#define PIECES_MIN   1024U                     /* out of order, all connections */
+#define BUFFERS_MIN  (WIRE_CLIENT_KEPT + 2048) /* beside those that wait out of order */
 #define DESCRIPTORS  2048
 #define PORT_FIRST   32768
 #define PORT_COUNT   28000
@@ -148,12 +148,16 @@ static int make_memory(struct wire_client *client, const struct wire_client_conf
 	prng_secure(&tcp.secret, sizeof(tcp.secret));
 	client->tcp = tcp_stack_new(&tcp, &tcp_ops, client, &client->counters, client->now_ns);
 	client->conns = calloc(config->connections_max, sizeof(*client->conns));
-	client->out = malloc((size_t)config->connections_max * config->output_size);
-	if (client->tcp == NULL || client->conns == NULL || client->out == NULL)
+	if (client->tcp == NULL || client->conns == NULL)
+		return -ENOMEM;
+	if (client->ops->on_payload == NULL)
+		client->out = malloc((size_t)config->connections_max * config->output_size);
+	if (client->ops->on_payload == NULL && client->out == NULL)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < config->connections_max; i++) {
 		client->conns[i].client = client;
-		client->conns[i].out = client->out + (size_t)i * config->output_size;
+		if (client->out != NULL)
+			client->conns[i].out = client->out + (size_t)i * config->output_size;
 		list_init(&client->conns[i].listed);
 		list_push_back(&client->idle, &client->conns[i].listed);
 	}
@@ -163,7 +167,8 @@ static int make_memory(struct wire_client *client, const struct wire_client_conf
 static int read_addresses(struct wire_client *client, const struct wire_client_config *config)
 {
 	if (ip4_parse_text(config->address, &client->address) != 0 || config->prefix > 32 ||
-	    config->connections_max == 0 || !IS_POW2(config->output_size))
+	    config->connections_max == 0 ||
+	    (client->ops->on_payload == NULL && !IS_POW2(config->output_size)))
 		return -EINVAL;
 	client->mask = ip4_mask(config->prefix);
 	return config->gateway != NULL ? ip4_parse_text(config->gateway, &client->gateway) : 0;
@@ -222,7 +227,7 @@ void wire_client_close(struct wire_client *client)
 			nic_packet_free(client->nic, 0, client->waiting[i].packet.handle);
 	}
 	for (uint16_t i = 0; i < client->send_count; i++)
-		nic_packet_free(client->nic, 0, client->send[i].handle);
+		nic_packet_free(client->nic, 0, client->send[client->send_first + i].handle);
 	nic_close(client->nic);
 	free(client->conns);
 	free(client->out);
@@ -285,9 +290,7 @@ uint32_t wire_client_poll(struct wire_client *client)
 		work += tcp_poll(client->tcp, client->now_ns);
 	if (client->waiting_count > 0)
 		wire_client_frame_waiting(client);
-	work += client->send_count;
-	wire_client_frame_flush(client);
-	return work;
+	return work + wire_client_frame_flush(client);
 }
 
 void wire_client_wait(struct wire_client *client, int64_t max_ns)
@@ -318,6 +321,15 @@ uint8_t *wire_client_room(struct wire_conn *conn, size_t *ret_size)
 void wire_client_commit(struct wire_conn *conn, size_t size)
 {
 	CHECK(conn->end - conn->head + size <= conn->client->out_size);
+	if (size == 0)
+		return;
+	conn->end += size;
+	tcp_send(conn->tcb, size, conn->client->now_ns);
+}
+
+void wire_client_queue(struct wire_conn *conn, uint64_t size)
+{
+	CHECK(conn->client->ops->on_payload != NULL);
 	if (size == 0)
 		return;
 	conn->end += size;

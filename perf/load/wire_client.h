@@ -31,8 +31,9 @@ struct wire_client_config {
 	const char *gateway; /* NULL: none */
 	uint32_t prefix;     /* bits of the network */
 	uint32_t connections_max;
-	uint32_t output_size;  /* bytes of a connection's output queue, a power of two */
-	uint32_t window_max;   /* bytes of receive window; 0: 1 MiB */
+	uint32_t output_size; /* bytes of a connection's output queue, a power of two; not used with
+				  on_payload */
+	uint32_t window_max;  /* bytes of receive window; 0: 1 MiB */
 	uint32_t keepalive_ms; /* 0: off */
 	uint32_t time_wait_ms; /* 0: 2000 */
 	enum tcp_cc_algorithm congestion;
@@ -40,7 +41,7 @@ struct wire_client_config {
 	bool has_pacing;
 };
 
-/** Every member is set. */
+/** Every member is set but on_payload, which may be. */
 struct wire_client_ops {
 	/** A peer connected. @return owner pointer; NULL: reset it */
 	void *(*on_accept)(void *ctx, struct wire_conn *conn);
@@ -53,6 +54,10 @@ struct wire_client_ops {
 	void (*on_eof)(void *owner, struct wire_conn *conn);
 	/** `size` more bytes were acknowledged: there is room in the output queue. */
 	void (*on_acked)(void *owner, struct wire_conn *conn, uint64_t size);
+	/** With it the output queue is the owner's, and wire_client_queue() tells what is in it: copy
+	    [size] bytes, the first `pos` behind the oldest that is not acknowledged.
+	    @return their sum for the Internet checksum, at an even place */
+	uint64_t (*on_payload)(void *owner, uint64_t pos, uint8_t *to, uint32_t size);
 	/** The connection is gone; `conn` is invalid after this returns. */
 	void (*on_close)(void *owner, enum tcp_close_reason reason);
 };
@@ -78,7 +83,8 @@ NODISCARD int wire_client_listen(struct wire_client *client, uint16_t port);
 NODISCARD int wire_client_connect(struct wire_client *client, const char *address, uint16_t port,
 				  uint16_t local_port, void *owner);
 
-/** Receive, run TCP and its timers, send. @return work done, 0 for none */
+/** Receive, run TCP and its timers, send; what the port has no room for is sent in a later call.
+    @return work done, 0 for none */
 uint32_t wire_client_poll(struct wire_client *client);
 
 /** Sleep until frames wait or a timer is due, `max_ns` at most. */
@@ -90,6 +96,9 @@ uint8_t *wire_client_room(struct wire_conn *conn, size_t *ret_size);
 void wire_client_commit(struct wire_conn *conn, size_t size);
 /** Append a copy. @return bytes taken, less than `size` when the queue is full */
 NODISCARD size_t wire_client_send(struct wire_conn *conn, const void *bytes, size_t size);
+/** `size` more bytes are in the owner's queue: send them. Instead of the three above, with
+    on_payload. */
+void wire_client_queue(struct wire_conn *conn, uint64_t size);
 /** @return bytes sent or waiting, not yet acknowledged */
 uint64_t wire_client_unacked(const struct wire_conn *conn);
 

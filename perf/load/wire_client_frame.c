@@ -19,29 +19,37 @@ static void count(struct wire_client *client, enum counter which)
 	counters_inc(&client->counters, which);
 }
 
-void wire_client_frame_flush(struct wire_client *client)
+uint32_t wire_client_frame_flush(struct wire_client *client)
 {
 	uint16_t sent;
 
 	if (client->send_count == 0)
-		return;
-	sent = nic_tx_burst(client->nic, 0, client->send, client->send_count);
+		return 0;
+	sent = nic_tx_offer(client->nic, 0, client->send + client->send_first, client->send_count);
 	counters_add(&client->counters, COUNTER_WIREPORT_TX_PACKETS, sent);
-	counters_add(&client->counters, COUNTER_WIREPORT_TX_FULL,
-		     (uint64_t)client->send_count - sent);
-	client->send_count = 0;
+	client->send_count -= sent;
+	client->send_first = client->send_count > 0 ? client->send_first + sent : 0;
+	return sent;
 }
 
 static void gather(struct wire_client *client, const struct nic_packet *packet)
 {
-	client->send[client->send_count++] = *packet;
-	if (client->send_count == WIRE_CLIENT_SEND)
-		wire_client_frame_flush(client);
+	CHECK(client->send_count < WIRE_CLIENT_KEPT); /* take_buffer() saw to it */
+	if (client->send_first + client->send_count == WIRE_CLIENT_KEPT) {
+		memmove(client->send, client->send + client->send_first,
+			client->send_count * sizeof(client->send[0]));
+		client->send_first = 0;
+	}
+	client->send[client->send_first + client->send_count++] = *packet;
+	if (client->send_count >= WIRE_CLIENT_SEND && wire_client_frame_flush(client) == 0)
+		counters_inc(&client->counters, COUNTER_WIREPORT_TX_FULL);
 }
 
+/* A buffer for a frame that gather() has room for, and an ARP request before it. */
 static bool take_buffer(struct wire_client *client, struct nic_packet *ret_packet)
 {
-	if (likely(nic_tx_alloc(client->nic, 0, ret_packet)))
+	if (likely(client->send_count + 2 <= WIRE_CLIENT_KEPT &&
+		   nic_tx_alloc(client->nic, 0, ret_packet)))
 		return true;
 	count(client, COUNTER_WIREPORT_TX_NO_BUFFER);
 	return false;
@@ -129,7 +137,9 @@ static void send_ip(struct wire_client *client, uint32_t destination, struct nic
 
 void wire_client_frame_waiting(struct wire_client *client)
 {
-	for (uint32_t i = 0; client->waiting_count > 0 && i < WIRE_CLIENT_WAITING; i++) {
+	for (uint32_t i = 0; client->waiting_count > 0 && i < WIRE_CLIENT_WAITING &&
+			     client->send_count + 2 <= WIRE_CLIENT_KEPT;
+	     i++) {
 		struct wire_waiting *at = &client->waiting[i];
 		enum arp_answer answer;
 		uint8_t mac[6];
@@ -148,16 +158,19 @@ void wire_client_frame_waiting(struct wire_client *client)
 	}
 }
 
-/* Copy [size] bytes of the output queue, `pos` behind its oldest one. */
-static void copy_payload(const struct wire_conn *conn, uint64_t pos, uint8_t *to, uint32_t size)
+/* Copy [size] bytes of the output queue, `pos` behind its oldest one. @return their sum */
+static uint64_t copy_payload(const struct wire_conn *conn, uint64_t pos, uint8_t *to, uint32_t size)
 {
-	uint32_t ring = conn->client->out_size;
-	uint32_t begin = (uint32_t)((conn->head + pos) & (ring - 1));
-	uint32_t first = MIN(size, ring - begin);
+	uint32_t ring = conn->client->out_size, begin, first;
 
 	CHECK(conn->head + pos + size <= conn->end);
+	if (conn->client->ops->on_payload != NULL)
+		return conn->client->ops->on_payload(conn->owner, pos, to, size);
+	begin = (uint32_t)((conn->head + pos) & (ring - 1));
+	first = MIN(size, ring - begin);
 	memcpy(to, conn->out + begin, first);
 	memcpy(to + first, conn->out, size - first);
+	return checksum_add(0, to, size);
 }
 
 bool wire_client_frame_out(void *ctx, const struct tcp_segment_out *segment)
@@ -166,6 +179,7 @@ bool wire_client_frame_out(void *ctx, const struct tcp_segment_out *segment)
 	uint16_t size = (uint16_t)(segment->header_size + segment->payload_size), sum;
 	const struct tcp_tuple *tuple = &segment->tuple;
 	struct nic_packet packet;
+	uint64_t total;
 	uint8_t *tcp;
 
 	if (!take_buffer(client, &packet))
@@ -178,12 +192,13 @@ bool wire_client_frame_out(void *ctx, const struct tcp_segment_out *segment)
 		ip4_set_ecn(packet.data + IP_BEGIN, segment->ecn);
 	tcp = packet.data + PAYLOAD_BEGIN;
 	memcpy(tcp, segment->header, segment->header_size);
-	if (segment->payload_size > 0)
-		copy_payload(tcp_owner(segment->tcb), segment->payload_pos,
-			     tcp + segment->header_size, segment->payload_size);
-	sum = checksum_fold(checksum_add(
+	total = checksum_add(
 		checksum_pseudo(tuple->local_address, tuple->peer_address, IP4_TCP, size), tcp,
-		size));
+		segment->header_size);
+	if (segment->payload_size > 0)
+		total += copy_payload(tcp_owner(segment->tcb), segment->payload_pos,
+				      tcp + segment->header_size, segment->payload_size);
+	sum = checksum_fold(total);
 	memcpy(tcp + TCP_CHECKSUM_AT, &sum, sizeof(sum));
 	send_ip(client, tuple->peer_address, &packet);
 	return true;

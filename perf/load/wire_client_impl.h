@@ -15,9 +15,10 @@
 
 #include "perf/load/wire_client.h"
 
-#define WIRE_CLIENT_BURST   32
-#define WIRE_CLIENT_SEND    64 /* frames gathered before they go to the port */
-#define WIRE_CLIENT_WAITING 32 /* packets that wait for ARP */
+#define WIRE_CLIENT_BURST   64
+#define WIRE_CLIENT_SEND    64   /* frames gathered before they go to the port */
+#define WIRE_CLIENT_KEPT    2048 /* frames gathered at most, while the port has no room */
+#define WIRE_CLIENT_WAITING 32   /* packets that wait for ARP */
 
 struct wire_conn {
 	struct wire_client *client;
@@ -46,8 +47,8 @@ struct wire_client {
 	bool is_announced;
 	struct arp_table arp;
 	struct icmp_limit icmp_limit;
-	struct nic_packet send[WIRE_CLIENT_SEND];
-	uint16_t send_count;
+	struct nic_packet send[WIRE_CLIENT_KEPT];
+	uint16_t send_first, send_count; /* frames from send[send_first] on wait for the port */
 	uint32_t waiting_count;
 	struct wire_waiting waiting[WIRE_CLIENT_WAITING];
 	struct list idle; /* struct wire_conn */
@@ -64,5 +65,5 @@ bool wire_client_frame_out(void *ctx, const struct tcp_segment_out *segment);
 void wire_client_frame_announce(struct wire_client *client);
 /** Send what waited for neighbours known now; drop what waited too long. */
 void wire_client_frame_waiting(struct wire_client *client);
-/** Hand the gathered frames to the port. */
-void wire_client_frame_flush(struct wire_client *client);
+/** Hand the gathered frames to the port; those that it has no room for are kept. @return frames sent */
+uint32_t wire_client_frame_flush(struct wire_client *client);

@@ -184,8 +184,7 @@ static struct load_fetch_result read_all(void)
 
 	cluster.brokers[0] = (struct load_call_target){ INADDR_LOOPBACK, free_port() };
 	assert_int_equal(
-		load_sock_listen(net, INADDR_LOOPBACK, cluster.brokers[0].port, on_accept, NULL),
-		0);
+		load_net_listen(net, INADDR_LOOPBACK, cluster.brokers[0].port, on_accept, NULL), 0);
 	seen = 0;
 	make_log();
 	assert_int_equal(load_fetch_new(net, &cluster, &options, &fetch), 0);

@@ -225,7 +225,7 @@ static void test_load_produce_counts_refusals(void **state)
 
 	(void)state;
 	world_init(&world);
-	assert_int_equal(load_sock_listen(server, INADDR_LOOPBACK, port, on_accept, NULL), 0);
+	assert_int_equal(load_net_listen(server, INADDR_LOOPBACK, port, on_accept, NULL), 0);
 	world.cluster.brokers[0] = (struct load_call_target){ INADDR_LOOPBACK, port };
 	produce = make(&world, 0, 1);
 	while (load_produce_errors(produce) == 0 && clock_now_ns() < end_ns) {

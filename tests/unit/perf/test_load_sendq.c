@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Claim: what is seen at any position, copied or peeked, is what was queued, whatever was popped in which
-   portions. Shown against a plain array over random heads, bodies and portions. */
+   portions, and so is the sum that comes with a copy. Shown against a plain array over random heads,
+   bodies and portions. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/prng.h"
+
+#include "dataplane/net/checksum.h"
 
 #include "cm.h"
 #include "perf/load/load_sendq.h"
@@ -20,22 +23,27 @@ static void test_load_sendq_is_a_stream(void **state)
 	static uint8_t body[3000];
 	struct prng prng = { 3 };
 	struct load_sendq queue;
+	struct load_sums sums;
 	size_t begin = 0, end = 0;
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(body); i++)
 		body[i] = (uint8_t)(i * 7);
+	assert_int_equal(load_sums_new(&sums, body, sizeof(body)), 0);
 	assert_int_equal(load_sendq_init(&queue, PIECES), 0);
 	for (uint32_t round = 0; round < 2000 && end < TOTAL - 4000; round++) {
 		uint8_t head[LOAD_SENDQ_HEAD_MAX];
 		uint32_t head_size = (uint32_t)prng_below(&prng, 100);
 		uint32_t body_size = (uint32_t)prng_below(&prng, sizeof(body));
 		size_t at, size;
+		uint64_t sum;
 		int r;
 
 		memset(head, (int)round, sizeof(head));
 		r = load_sendq_push(&queue, head, head_size, body, body_size);
 		if (r == 0) {
+			if (round % 2 == 0)
+				load_sendq_set_sums(&queue, &sums);
 			memcpy(want + end, head, head_size);
 			memcpy(want + end + head_size, body, body_size);
 			end += head_size + body_size;
@@ -47,11 +55,16 @@ static void test_load_sendq_is_a_stream(void **state)
 		size = prng_below(&prng, end - begin - at + 1);
 		load_sendq_copy(&queue, at, got, size);
 		assert_memory_equal(got, want + begin + at, size);
+		memset(got, 0, size);
+		sum = load_sendq_copy_sum(&queue, at, got, size);
+		assert_memory_equal(got, want + begin + at, size);
+		assert_int_equal(checksum_fold(sum), checksum_fold(checksum_add(0, got, size)));
 		size = prng_below(&prng, end - begin + 1);
 		load_sendq_pop(&queue, size);
 		begin += size;
 	}
 	load_sendq_free(&queue);
+	load_sums_free(&sums);
 }
 
 static void test_load_sendq_peeks_without_copying_bodies(void **state)

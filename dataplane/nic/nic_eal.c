@@ -8,6 +8,7 @@
 #include <rte_errno.h>
 #include <rte_log.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -128,6 +129,8 @@ int nic_eal_up(const struct nic_eal_needs *needs, char *reterr, size_t reterr_si
 			       rte_strerror(rte_errno), (unsigned long)(need / HUGEPAGE_SIZE + 1));
 		return rte_errno > 0 ? -rte_errno : -EIO;
 	}
+	if (needs->is_shared) /* its driver writes to sockets whose other end may be gone */
+		(void)signal(SIGPIPE, SIG_IGN);
 	silence("libbpf.so.1", "libbpf_set_print");
 	silence("libxdp.so.1", "libxdp_set_print");
 	/* EAL pinned this thread to its one CPU; the caller decides where it runs. */

@@ -24,19 +24,30 @@ static const enum rte_eth_event_type heard[] = {
 	RTE_ETH_EVENT_INTR_RMV,
 };
 
+/* A virtio port's link goes down with the switch's socket: it has to be made anew. */
+static bool is_gone(const struct nic_dpdk *dpdk, uint16_t port_id)
+{
+	struct rte_eth_link link;
+
+	return dpdk->kind == NIC_PORT_VIRTIO && rte_eth_link_get_nowait(port_id, &link) == 0 &&
+	       link.link_status == RTE_ETH_LINK_DOWN;
+}
+
 /* On a thread of DPDK's. */
 static int on_event(uint16_t port_id, enum rte_eth_event_type event, void *ctx, void *result)
 {
 	struct nic_dpdk *dpdk = ctx;
 
-	(void)port_id;
+	uint32_t what = 0;
+
 	(void)result;
 	if (event == RTE_ETH_EVENT_INTR_LSC)
 		(void)__atomic_add_fetch(&dpdk->nic.link_changes, 1, __ATOMIC_RELAXED);
-	else
-		(void)__atomic_or_fetch(&dpdk->events,
-					event == RTE_ETH_EVENT_INTR_RMV ? EVENT_GONE : EVENT_RESET,
-					__ATOMIC_RELEASE);
+	if (event == RTE_ETH_EVENT_INTR_RESET)
+		what = EVENT_RESET;
+	else if (event == RTE_ETH_EVENT_INTR_RMV || is_gone(dpdk, port_id))
+		what = EVENT_GONE;
+	(void)__atomic_or_fetch(&dpdk->events, what, __ATOMIC_RELEASE);
 	return 0;
 }
 

@@ -78,6 +78,21 @@ static int memif_arguments(struct nic_dpdk *dpdk, const char *device, const char
 	return r;
 }
 
+/* Its address is made up the first time, and kept when it is made anew. */
+static void virtio_arguments(const struct nic_dpdk *dpdk, const char *device, char *ret_args,
+			     size_t size)
+{
+	static const uint8_t none[6];
+	const uint8_t *mac = dpdk->nic.mac;
+	char address[32] = "";
+
+	if (memcmp(mac, none, sizeof(none)) != 0)
+		(void)snprintf(address, sizeof(address), ",mac=%02x:%02x:%02x:%02x:%02x:%02x",
+			       mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+	(void)snprintf(ret_args, size, "%s,path=%s,queues=%u,queue_size=%u%s", device, dpdk->name,
+		       dpdk->nic.queues, dpdk->descriptors, address);
+}
+
 /* The device that a port is made of, and the arguments that make it. */
 static int device_arguments(struct nic_dpdk *dpdk, uint16_t index, char ret_device[64],
 			    char *ret_args, size_t size)
@@ -105,8 +120,7 @@ static int device_arguments(struct nic_dpdk *dpdk, uint16_t index, char ret_devi
 	else if (dpdk->kind == NIC_PORT_AF_PACKET)
 		(void)snprintf(ret_args, size, "%s,iface=%s,qpairs=%u", ret_device, name, queues);
 	else if (dpdk->kind == NIC_PORT_VIRTIO)
-		(void)snprintf(ret_args, size, "%s,path=%s,queues=%u,queue_size=%u", ret_device,
-			       name, queues, dpdk->descriptors);
+		virtio_arguments(dpdk, ret_device, ret_args, size);
 	else
 		(void)snprintf(ret_args, size, "%s,iface=%s", ret_device, name);
 	return 0;

@@ -24,6 +24,7 @@ static struct {
 	int result; /* of nic_setup_again() */
 	uint32_t resets;
 	bool was_gone;
+	bool is_up;             /* its link */
 	bool is_event_in_reset; /* the driver asks again meanwhile */
 } at;
 
@@ -47,6 +48,14 @@ int rte_eth_dev_callback_unregister(uint16_t port_id, enum rte_eth_event_type ev
 	}
 	assert_ptr_equal(on, at.on[event]);
 	at.on[event] = NULL;
+	return 0;
+}
+
+int rte_eth_link_get_nowait(uint16_t port_id, struct rte_eth_link *ret_link)
+{
+	assert_int_equal(port_id, DEVICE);
+	*ret_link = (struct rte_eth_link){ .link_status =
+						   at.is_up ? RTE_ETH_LINK_UP : RTE_ETH_LINK_DOWN };
 	return 0;
 }
 
@@ -179,6 +188,26 @@ static void test_nic_reset_counts_link_changes(void **state)
 	assert_int_equal(at.resets, 0);
 }
 
+/* A switch that closed its socket is gone for good: its next one is found by a new device. */
+static void test_nic_reset_makes_a_virtio_port_anew(void **state)
+{
+	(void)state;
+	begin();
+	at.dpdk.kind = NIC_PORT_VIRTIO;
+	at.is_up = true;
+	happens(RTE_ETH_EVENT_INTR_LSC);
+	nic_reset_tend(&at.dpdk, 1);
+	assert_true(polls(0));
+	at.is_up = false;
+	happens(RTE_ETH_EVENT_INTR_LSC);
+	nic_reset_tend(&at.dpdk, 2);
+	assert_false(polls(0));
+	assert_false(polls(1));
+	nic_reset_tend(&at.dpdk, 3);
+	assert_int_equal(at.resets, 1);
+	assert_true(at.was_gone);
+}
+
 static void test_nic_reset_hears_no_more(void **state)
 {
 	(void)state;
@@ -197,6 +226,7 @@ int main(void)
 		cmocka_unit_test(test_nic_reset_tries_again_until_it_is_back),
 		cmocka_unit_test(test_nic_reset_keeps_an_event_of_meanwhile),
 		cmocka_unit_test(test_nic_reset_counts_link_changes),
+		cmocka_unit_test(test_nic_reset_makes_a_virtio_port_anew),
 		cmocka_unit_test(test_nic_reset_hears_no_more),
 	};
 

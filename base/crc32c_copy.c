@@ -22,8 +22,9 @@ static uint32_t copy_two_passes(uint32_t crc, void *to, const void *from, size_t
 	return crc;
 }
 
-static uint32_t (*copy_form)(uint32_t crc, void *to, const void *from,
-			     size_t size) = copy_two_passes;
+typedef uint32_t (*copy_function)(uint32_t crc, void *to, const void *from, size_t size);
+
+static copy_function copy_form = copy_two_passes, cold_form = copy_two_passes;
 
 #ifdef __x86_64__
 
@@ -116,38 +117,53 @@ WIDE static uint32_t copy_tail(uint32_t state, uint8_t *to, const uint8_t *from,
 	return state;
 }
 
-WIDE static inline __m512i move(uint8_t *to, const uint8_t *from)
+WIDE static inline __m512i move(uint8_t *to, const uint8_t *from, bool is_cold)
 {
 	__m512i bytes = _mm512_loadu_si512(from);
 
-	_mm512_storeu_si512(to, bytes);
+	if (is_cold)
+		_mm512_stream_si512((void *)to, bytes);
+	else
+		_mm512_storeu_si512(to, bytes);
 	return bytes;
 }
 
-WIDE static uint32_t copy_wide(uint32_t crc, void *to_void, const void *from_void, size_t size)
+/* Inlined twice, once for each value of `is_cold`; cold lines are whole ones of the target. */
+WIDE static inline __attribute__((always_inline)) uint32_t
+copy_lines(uint32_t crc, uint8_t *to, const uint8_t *from, size_t size, bool is_cold)
 {
-	const uint8_t *from = from_void;
-	uint8_t *to = to_void;
 	uint32_t state = ~crc;
 	__m512i lanes;
 
+	if (is_cold) {
+		size_t before = MIN(-(uintptr_t)to % CACHELINE_SIZE, size);
+
+		/* The last line is written in part, so it has to be loaded: on its way from now on. */
+		__builtin_prefetch(to + size, 1);
+
+		state = copy_tail(state, to, from, before);
+		from += before;
+		to += before;
+		size -= before;
+	}
 	if (size >= 64) {
 		__m512i first = _mm512_zextsi128_si512(_mm_cvtsi32_si128((int)state));
 
-		lanes = _mm512_xor_si512(move(to, from), first);
+		lanes = _mm512_xor_si512(move(to, from, is_cold), first);
 		if (size >= STEP_SIZE) {
 			__m512i factor = factor_of(FOLD_256);
-			__m512i a = lanes, b = move(to + 64, from + 64);
-			__m512i c = move(to + 128, from + 128);
+			__m512i a = lanes, b = move(to + 64, from + 64, is_cold);
+			__m512i c = move(to + 128, from + 128, is_cold);
 
-			lanes = move(to + 192, from + 192);
+			lanes = move(to + 192, from + 192, is_cold);
 			for (from += STEP_SIZE, to += STEP_SIZE, size -= STEP_SIZE;
 			     size >= STEP_SIZE;
 			     from += STEP_SIZE, to += STEP_SIZE, size -= STEP_SIZE) {
-				a = fold_512(a, factor, move(to, from));
-				b = fold_512(b, factor, move(to + 64, from + 64));
-				c = fold_512(c, factor, move(to + 128, from + 128));
-				lanes = fold_512(lanes, factor, move(to + 192, from + 192));
+				a = fold_512(a, factor, move(to, from, is_cold));
+				b = fold_512(b, factor, move(to + 64, from + 64, is_cold));
+				c = fold_512(c, factor, move(to + 128, from + 128, is_cold));
+				lanes = fold_512(lanes, factor,
+						 move(to + 192, from + 192, is_cold));
 			}
 			lanes = fold_512(a, factor_of(FOLD_192), lanes);
 			lanes = fold_512(b, factor_of(FOLD_128), lanes);
@@ -159,10 +175,20 @@ WIDE static uint32_t copy_wide(uint32_t crc, void *to_void, const void *from_voi
 		}
 		for (__m512i factor = factor_of(FOLD_64); size >= 64;
 		     from += 64, to += 64, size -= 64)
-			lanes = fold_512(lanes, factor, move(to, from));
+			lanes = fold_512(lanes, factor, move(to, from, is_cold));
 		state = reduce(lanes);
 	}
 	return ~copy_tail(state, to, from, size);
+}
+
+WIDE static uint32_t copy_wide(uint32_t crc, void *to, const void *from, size_t size)
+{
+	return copy_lines(crc, to, from, size, false);
+}
+
+WIDE static uint32_t copy_cold(uint32_t crc, void *to, const void *from, size_t size)
+{
+	return copy_lines(crc, to, from, size, true);
 }
 
 static bool has_wide(void)
@@ -177,7 +203,13 @@ bool crc32c_copy_choose(enum crc32c_copy_form form)
 	if (form == CRC32C_COPY_WIDE && !has_wide())
 		return false;
 	copy_form = form == CRC32C_COPY_WIDE ? copy_wide : copy_two_passes;
+	cold_form = form == CRC32C_COPY_WIDE ? copy_cold : copy_two_passes;
 	return true;
+}
+
+void crc32c_copy_fence(void)
+{
+	_mm_sfence();
 }
 
 __attribute__((constructor)) static void choose(void)
@@ -194,9 +226,19 @@ bool crc32c_copy_choose(enum crc32c_copy_form form)
 	return form == CRC32C_COPY_TWO_PASSES;
 }
 
+void crc32c_copy_fence(void)
+{
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+}
+
 #endif
 
 uint32_t crc32c_copy(uint32_t crc, void *to, const void *from, size_t size)
 {
 	return copy_form(crc, to, from, size);
+}
+
+uint32_t crc32c_copy_cold(uint32_t crc, void *to, const void *from, size_t size)
+{
+	return cold_form(crc, to, from, size);
 }

@@ -21,6 +21,16 @@
  */
 uint32_t crc32c_copy(uint32_t crc, void *to, const void *from, size_t size);
 
+/**
+ * The same where the caches do not hold the target and nobody reads it soon: the wide form writes past
+ * them, so that no line is loaded only to be overwritten, twice as fast as crc32c_copy() then.
+ * Whoever lets another thread or a device see the copy calls crc32c_copy_fence() first.
+ */
+uint32_t crc32c_copy_cold(uint32_t crc, void *to, const void *from, size_t size);
+
+/** What crc32c_copy_cold() wrote comes before all that this thread writes from here on. */
+void crc32c_copy_fence(void);
+
 enum crc32c_copy_form { CRC32C_COPY_TWO_PASSES, CRC32C_COPY_WIDE };
 
 /**

@@ -18,6 +18,8 @@
 #include "dataplane/core/hot.h"
 
 #define ROOM_SIZE_MIN 2048 /* below this a direct receive is not worth asking for */
+/* Batches from here on do not stay in the caches until somebody reads them. */
+#define COLD_SIZE_MIN (32U * 1024)
 
 /* ---- the response, built while parsing ---- */
 
@@ -377,7 +379,10 @@ static void put(struct produce_parser *parser, const uint8_t *bytes, uint32_t si
 		uint8_t *to = room_at(parser, parser->at, &room);
 		uint32_t n = MIN(room, size);
 
-		parser->crc = crc32c_copy(parser->crc, to, bytes, n);
+		if (parser->records_size >= COLD_SIZE_MIN)
+			parser->crc = crc32c_copy_cold(parser->crc, to, bytes, n);
+		else
+			parser->crc = crc32c_copy(parser->crc, to, bytes, n);
 		parser->at += n;
 		bytes += n;
 		size -= n;
@@ -454,6 +459,7 @@ static void batch_complete(struct session *session)
 	struct request *request = session->request;
 	struct partition_op *op = parser->op;
 
+	crc32c_copy_fence();
 	if (parser->crc != parser->batch.crc) {
 		counters_inc(session->core->counters, COUNTER_PRODUCE_CORRUPT);
 		refuse(session, KAFKA_CORRUPT_MESSAGE);

@@ -17,12 +17,14 @@
 #define IP4_TTL         64
 
 struct ip4_packet {
-	uint32_t source;      /* host byte order */
-	uint32_t destination; /* host byte order */
+	uint32_t source; /* host byte order */
 	uint8_t protocol;
 	uint8_t ecn;
 	const uint8_t *bytes; /* [size] behind the header */
 	uint32_t size;
+	/* Not beside the source: two narrow stores read back as one wide load stall the CPU until all
+	   stores before them are done, the copying of the frame included. */
+	uint32_t destination; /* host byte order */
 };
 
 enum ip4_result {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/tcp/tcp_options.h"
 
+#include <string.h>
+
 #include "base/bytes.h"
 #include "base/check.h"
 
@@ -15,6 +17,8 @@ enum option_kind {
 	KIND_SACK = 5,
 	KIND_TS = 8,
 };
+
+#define TS_SIZE 10 /* as its length byte says */
 
 /** A known option with the wrong length is ignored like an unknown one. */
 static void parse_one(uint8_t kind, const uint8_t *body, size_t size, struct tcp_options *options)
@@ -41,11 +45,21 @@ static void parse_one(uint8_t kind, const uint8_t *body, size_t size, struct tcp
 	}
 }
 
+/* What nearly every segment of an open connection has (RFC 7323 appendix A), and nothing else. */
+static bool is_plain_ts(const uint8_t *bytes, size_t size)
+{
+	return size == TCP_OPTIONS_TS_SIZE && bytes[0] == KIND_NOP && bytes[1] == KIND_NOP &&
+	       bytes[2] == KIND_TS && bytes[3] == TS_SIZE;
+}
+
 int tcp_options_parse(const uint8_t *bytes, size_t size, struct tcp_options *ret_options)
 {
-	struct tcp_options options = { 0 };
-
 	CHECK(size <= TCP_OPTIONS_SIZE_MAX);
+	memset(ret_options, 0, sizeof(*ret_options));
+	if (likely(is_plain_ts(bytes, size))) {
+		parse_one(KIND_TS, bytes + 4, 8, ret_options);
+		return 0;
+	}
 	for (size_t at = 0; at < size && bytes[at] != KIND_END;) {
 		uint8_t length;
 
@@ -58,10 +72,9 @@ int tcp_options_parse(const uint8_t *bytes, size_t size, struct tcp_options *ret
 		length = bytes[at + 1];
 		if (length < 2 || length > size - at)
 			return ERR_MALFORMED;
-		parse_one(bytes[at], bytes + at + 2, length - 2U, &options);
+		parse_one(bytes[at], bytes + at + 2, length - 2U, ret_options);
 		at += length;
 	}
-	*ret_options = options;
 	return 0;
 }
 

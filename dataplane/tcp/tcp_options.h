@@ -27,7 +27,7 @@ struct tcp_options {
 /**
  * Parse the option bytes of a header. Unknown kinds are skipped.
  *
- * @return 0; ERR_MALFORMED a length lies
+ * @return 0; ERR_MALFORMED a length lies: what ret_options holds then means nothing
  */
 NODISCARD int tcp_options_parse(const uint8_t *bytes, size_t size, struct tcp_options *ret_options);
 

@@ -35,7 +35,7 @@ struct tcp_packet {
 	void *buffer;         /* that holds it */
 };
 
-/** @return 0; ERR_TRUNCATED; ERR_MALFORMED */
+/** @return 0; ERR_TRUNCATED, ERR_MALFORMED: what ret_packet holds then means nothing */
 NODISCARD int tcp_packet_parse(const struct tcp_segment_in *segment, struct tcp_packet *ret_packet);
 
 /** Write ports, numbers, flags and options into segment->header; size and tuple are set as well. */

@@ -16,7 +16,7 @@ void tcp_table_init(struct tcp_table *table, struct tcp_table_slot *slots, uint3
 	CHECK(IS_POW2(slot_count));
 	table->slots = slots;
 	table->mask = slot_count - 1;
-	table->count = 0;
+	table->count = table->last = 0;
 	table->key = *key;
 	for (uint32_t i = 0; i < slot_count; i++)
 		slots[i].id = TCP_TABLE_NONE;
@@ -38,9 +38,29 @@ static uint32_t probe(const struct tcp_table *table, const struct tcp_tuple *tup
 	return at;
 }
 
-uint32_t tcp_table_find(const struct tcp_table *table, const struct tcp_tuple *tuple)
+/* Field by field: what was just written in narrow stores must not be read back in wider loads. */
+static bool is_same(const struct tcp_tuple *a, const struct tcp_tuple *b)
 {
-	return table->slots[probe(table, tuple)].id;
+	uint32_t differs = a->peer_address ^ b->peer_address;
+
+	differs |= a->local_address ^ b->local_address;
+	differs |= (uint32_t)(a->peer_port ^ b->peer_port);
+	differs |= (uint32_t)(a->local_port ^ b->local_port);
+	return differs == 0;
+}
+
+/* Segments of a connection come in trains: the last one found is looked at before any hashing. */
+uint32_t tcp_table_find(struct tcp_table *table, const struct tcp_tuple *tuple)
+{
+	const struct tcp_table_slot *last = &table->slots[table->last];
+	uint32_t at;
+
+	if (last->id != TCP_TABLE_NONE && is_same(&last->tuple, tuple))
+		return last->id;
+	at = probe(table, tuple);
+	if (table->slots[at].id != TCP_TABLE_NONE)
+		table->last = at;
+	return table->slots[at].id;
 }
 
 void tcp_table_insert(struct tcp_table *table, const struct tcp_tuple *tuple, uint32_t id)

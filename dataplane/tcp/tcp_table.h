@@ -25,6 +25,7 @@ struct tcp_table {
 	struct tcp_table_slot *slots;
 	uint32_t mask;  /* slots - 1 */
 	uint32_t count; /* used */
+	uint32_t last;  /* slot of the last tuple found */
 	struct siphash_key key;
 };
 
@@ -33,7 +34,7 @@ void tcp_table_init(struct tcp_table *table, struct tcp_table_slot *slots, uint3
 		    const struct siphash_key *key);
 
 /** @return id; TCP_TABLE_NONE when unknown */
-uint32_t tcp_table_find(const struct tcp_table *table, const struct tcp_tuple *tuple);
+uint32_t tcp_table_find(struct tcp_table *table, const struct tcp_tuple *tuple);
 
 /** The tuple must not be in the table, which must have room. */
 void tcp_table_insert(struct tcp_table *table, const struct tcp_tuple *tuple, uint32_t id);

@@ -13,7 +13,7 @@
 #define SIZE  20000
 #define GUARD 0xa5
 
-static uint8_t from[SIZE], to[SIZE + 128];
+static _Alignas(64) uint8_t from[SIZE], to[SIZE + 128];
 
 static void fill(void)
 {
@@ -23,13 +23,15 @@ static void fill(void)
 		from[i] = (uint8_t)prng_next(&prng);
 }
 
+static uint32_t (*copy)(uint32_t crc, void *to, const void *from, size_t size);
+
 static void check(size_t from_at, size_t to_at, size_t size)
 {
 	uint32_t before = (uint32_t)(size * 2654435761U);
 	uint32_t crc;
 
 	memset(to, GUARD, to_at + size + 64);
-	crc = crc32c_copy(before, to + to_at, from + from_at, size);
+	crc = copy(before, to + to_at, from + from_at, size);
 	assert_int_equal(crc, crc32c_extend(before, from + from_at, size));
 	assert_memory_equal(to + to_at, from + from_at, size);
 	for (size_t i = 0; i < to_at; i++)
@@ -58,19 +60,29 @@ static void check_pieces(void)
 	while (at < SIZE) {
 		size_t piece = MIN((size_t)(prng_next(&prng) % 700), SIZE - at);
 
-		crc = crc32c_copy(crc, to + at, from + at, piece);
+		crc = copy(crc, to + at, from + at, piece);
 		at += piece;
 	}
 	assert_int_equal(crc, crc32c_extend(CRC32C_INIT, from, SIZE));
 	assert_memory_equal(to, from, SIZE);
 }
 
+static void check_both(void)
+{
+	copy = crc32c_copy;
+	check_sizes();
+	check_pieces();
+	copy = crc32c_copy_cold;
+	check_sizes();
+	check_pieces();
+	crc32c_copy_fence();
+}
+
 static void test_crc32c_copy_two_passes(void **state)
 {
 	(void)state;
 	assert_true(crc32c_copy_choose(CRC32C_COPY_TWO_PASSES));
-	check_sizes();
-	check_pieces();
+	check_both();
 }
 
 static void test_crc32c_copy_wide(void **state)
@@ -80,8 +92,7 @@ static void test_crc32c_copy_wide(void **state)
 		print_message("this CPU has no wide form\n");
 		skip();
 	}
-	check_sizes();
-	check_pieces();
+	check_both();
 }
 
 int main(void)

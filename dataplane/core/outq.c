@@ -51,21 +51,66 @@ static uint8_t *block_take(struct outq_pool *pool)
 	return pool->blocks + (size_t)pool->blocks_used++ * OUTQ_BLOCK_SIZE;
 }
 
+static void extent_put(struct outq_pool *pool, struct outq_extent *extent)
+{
+	list_push_front(&pool->free_extents, &extent->node);
+	pool->extent_free_count++;
+	CHECK(pool->extent_free_count <= pool->count);
+}
+
+/* The last frame is gone. This may be another thread than the one whose chunk it is. */
+static void on_back(struct nic_lent *lent)
+{
+	struct outq_extent *extent = CONTAINER_OF(lent, struct outq_extent, lent);
+	struct outq_pool *pool = extent->pool;
+
+	extent->next = __atomic_load_n(&pool->back, __ATOMIC_RELAXED);
+	while (!__atomic_compare_exchange_n(&pool->back, &extent->next, extent, true,
+					    __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+		;
+}
+
+void outq_pool_collect(struct outq_pool *pool)
+{
+	struct outq_extent *extent;
+
+	if (likely(__atomic_load_n(&pool->back, __ATOMIC_RELAXED) == NULL))
+		return;
+	extent = __atomic_exchange_n(&pool->back, NULL, __ATOMIC_ACQUIRE);
+	while (extent != NULL) {
+		struct outq_extent *next = extent->next;
+
+		chunk_unref(extent->chunk);
+		extent_put(pool, extent);
+		CHECK(pool->lent_count > 0);
+		pool->lent_count--;
+		extent = next;
+	}
+}
+
+uint32_t outq_pool_lent_count(const struct outq_pool *pool)
+{
+	return pool->lent_count;
+}
+
 static void extent_free(struct outq_pool *pool, struct outq_extent *extent)
 {
-	if (extent->chunk != NULL) {
-		chunk_unref(extent->chunk);
-	} else {
+	list_remove(&extent->node);
+	if (extent->chunk == NULL) {
 		struct outq_block *block = (struct outq_block *)(void *)extent->block;
 
 		block->next = pool->free_blocks;
 		pool->free_blocks = block;
 		pool->block_free_count++;
+	} else {
+		/* Before it can come back. */
+		pool->lent_count++;
+		if (!nic_lent_end(&extent->lent))
+			return;
+		pool->lent_count--;
+		chunk_unref(extent->chunk);
 	}
-	list_remove(&extent->node);
-	list_push_front(&pool->free_extents, &extent->node);
-	pool->extent_free_count++;
-	CHECK(pool->extent_free_count <= pool->count);
+	extent_put(pool, extent);
 }
 
 void outq_clear(struct outq *queue)
@@ -136,6 +181,8 @@ int outq_push_chunk(struct outq *queue, const uint8_t *bytes, uint32_t size, str
 	extent->size = size;
 	extent->chunk = chunk;
 	extent->block = NULL;
+	extent->pool = queue->pool;
+	extent->lent = (struct nic_lent){ .on_back = on_back };
 	list_push_back(&queue->extents, &extent->node);
 	queue->size += size;
 	return 0;
@@ -158,6 +205,32 @@ uint32_t outq_peek(const struct outq *queue, uint64_t pos, struct iovec *ret_iov
 		/* iovec has no const form; nobody writes through it. */
 		ret_iov[count].iov_base = (void *)(uintptr_t)(extent->bytes + pos);
 		ret_iov[count].iov_len = extent->size - pos;
+		pos = 0;
+		count++;
+	}
+	return count;
+}
+
+uint32_t outq_pieces(const struct outq *queue, uint64_t pos, uint32_t size,
+		     struct outq_piece *ret_pieces, uint32_t max)
+{
+	uint32_t count = 0;
+
+	LIST_EACH(&queue->extents, node)
+	{
+		struct outq_extent *extent = LIST_ENTRY(node, struct outq_extent, node);
+		struct outq_piece *piece = &ret_pieces[count];
+
+		if (pos >= extent->size) {
+			pos -= extent->size;
+			continue;
+		}
+		if (count == max || size == 0)
+			break;
+		piece->bytes = extent->bytes + pos;
+		piece->size = MIN(extent->size - (uint32_t)pos, size);
+		piece->lent = extent->chunk != NULL ? &extent->lent : NULL;
+		size -= piece->size;
 		pos = 0;
 		count++;
 	}

@@ -5,7 +5,11 @@
  * ring chunks. The kernel-socket transport sends from its head; own TCP peeks at any position, to
  * send and to send again, and pops what was acknowledged.
  *
- * Context: owning core. Memory: blocks of the core's pool, fixed at start.
+ * Frames may point to a queued chunk's bytes instead of copying them. What is popped meanwhile keeps
+ * its reference on the chunk until the last such frame is gone: acknowledged bytes may still wait in a
+ * port, when they were sent twice or the port is slow to say that it read them.
+ *
+ * Context: owning core; frames may go on any thread. Memory: blocks of the core's pool, fixed at start.
  * Limits: pool blocks; OUTQ_SIZE_MAX bytes queued, checked by the session.
  */
 #pragma once
@@ -20,6 +24,7 @@
 #define OUTQ_SIZE_MAX   (64U * 1024 * 1024)
 
 struct outq_pool;
+struct nic_lent;
 
 /** @param blocks  number of OUTQ_BLOCK_SIZE blocks and of extent nodes. @return NULL out of memory */
 struct outq_pool *outq_pool_new(uint32_t blocks);
@@ -29,6 +34,18 @@ void outq_pool_free(struct outq_pool *pool);
 
 /** @return blocks, and as many extents at least, that nobody has */
 uint32_t outq_pool_free_count(const struct outq_pool *pool);
+
+/** Take back what frames pointed to when it was popped, and is free now; once a turn. */
+void outq_pool_collect(struct outq_pool *pool);
+/** @return extents that were popped and are not free: frames point to their bytes */
+uint32_t outq_pool_lent_count(const struct outq_pool *pool);
+
+/** Queued bytes in one place. */
+struct outq_piece {
+	const uint8_t *bytes;
+	uint32_t size;
+	struct nic_lent *lent; /* they may be lent; NULL: they may not */
+};
 
 struct outq {
 	struct list extents; /* struct outq_extent, oldest first */
@@ -54,6 +71,15 @@ NODISCARD int outq_push_chunk(struct outq *queue, const uint8_t *bytes, uint32_t
  * @return number of iovecs filled; they are valid until outq_pop() passes them
  */
 uint32_t outq_peek(const struct outq *queue, uint64_t pos, struct iovec *ret_iov, uint32_t iov_max);
+
+/**
+ * The same, up to [size] bytes, for frames.
+ *
+ * @param size  bytes queued from `pos`, or fewer
+ * @return number of pieces filled; fewer bytes than `size` when `max` is too small
+ */
+uint32_t outq_pieces(const struct outq *queue, uint64_t pos, uint32_t size,
+		     struct outq_piece *ret_pieces, uint32_t max);
 
 /** Drop the [size] oldest bytes. */
 void outq_pop(struct outq *queue, uint64_t size);

@@ -62,6 +62,25 @@ static void keep_finding(void *ctx, const struct machine_finding *finding)
 		(void)snprintf(reason, REASON_SIZE, "%s: %s", finding->found, finding->remedy);
 }
 
+/* Answers are sent from where they lie in the rings, if the port can reach these. */
+static void lend_rings(struct box *box)
+{
+	for (uint32_t i = 0; i < box->core_count; i++) {
+		const struct iovec *buffers;
+		uint32_t count = chunk_pool_buffers(box->chunks[i], &buffers);
+
+		for (uint32_t j = 0; j < count && (box->nic->offloads & NIC_TX_LENT) != 0; j++) {
+			int error = nic_lendable(box->nic, buffers[j].iov_base, buffers[j].iov_len);
+
+			if (error == 0)
+				continue;
+			log_warn("the port cannot read the rings (%s): what is fetched is copied "
+				 "into packets",
+				 err_str(error));
+		}
+	}
+}
+
 static int open_dpdk(struct box *box, char reterr[REASON_SIZE])
 {
 	const struct nic_config config = port_of(box);
@@ -74,7 +93,8 @@ static int open_dpdk(struct box *box, char reterr[REASON_SIZE])
 	if (machine.bad_count > 0)
 		return -ENODEV;
 	error = nic_dpdk_open(&config, &box->nic, reterr, reterr_size);
-
+	if (error == 0)
+		lend_rings(box);
 	for (uint32_t i = 0; i < box->core_count && error == 0; i++)
 		error = wireport_new(box->threads[i].core, box->nic,
 				     &box->threads[i].core->wireport, reterr, reterr_size);

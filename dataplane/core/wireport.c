@@ -12,19 +12,31 @@
 #include "base/bytes.h"
 
 #include "dataplane/core/wireport_impl.h"
+#include "dataplane/core/wireport_merge.h"
 #include "dataplane/net/checksum.h"
 
 #include "dataplane/core/hot.h"
 
 #define TCP_HEADER_SIZE 20
-#define PREFETCH_AHEAD  4 /* frames of a burst */
+#define PREFETCH_AHEAD  4   /* frames of a burst */
+#define MERGED_HEAD_MIN 134 /* the first buffer of a merged frame has all headers: 14, 60 and 60 */
 
 static void count(struct wireport *port, enum counter which)
 {
 	counters_inc(port->counters, which);
 }
 
-static void receive(struct wireport *port, const struct nic_packet *packet, bool is_handed);
+static void receive(struct wireport *port, struct nic_packet *packet, bool is_handed);
+
+/* A frame and what was not taken of its further buffers. */
+static void free_frame(struct nic *nic, uint32_t queue, struct nic_packet *packet)
+{
+	struct nic_packet piece;
+
+	nic_packet_free(nic, (uint16_t)queue, packet->handle);
+	while (nic_rx_more(nic, packet, &piece))
+		nic_packet_free(nic, (uint16_t)queue, piece.handle);
+}
 
 /* Back at its owner: free for the next packet. */
 static void on_handed_back(void *member, struct mesh_item *item)
@@ -48,12 +60,13 @@ static void on_handed(void *member, struct mesh_item *item)
 		receive(port, &handed->packet, true);
 		port->is_burst_open = true;
 	}
-	nic_packet_free(handed->from->nic, (uint16_t)core->index, handed->packet.handle);
+	free_frame(handed->from->nic, core->index, &handed->packet);
 	item->run = on_handed_back;
 	mesh_send(core->mesh, core->index, handed->from->core->index, item);
 }
 
-static void hand_over(struct wireport *port, uint32_t to, const struct nic_packet *packet)
+/* The frame's further buffers go along; its first one stays ours, too. */
+static void hand_over(struct wireport *port, uint32_t to, struct nic_packet *packet)
 {
 	struct list *node = list_pop_front(&port->handed_idle);
 	struct wireport_handed *handed;
@@ -64,6 +77,7 @@ static void hand_over(struct wireport *port, uint32_t to, const struct nic_packe
 	}
 	handed = LIST_ENTRY(node, struct wireport_handed, node);
 	handed->packet = *packet;
+	packet->rest = NULL;
 	handed->item.run = on_handed;
 	port->handed_count++;
 	nic_packet_hold(port->nic, packet->handle);
@@ -81,7 +95,7 @@ static void meet_conflict(struct wireport *port, const struct arp_packet *arp)
 		wireport_send_arp(port, true, port->address, eth_broadcast);
 }
 
-static void receive_arp(struct wireport *port, const struct nic_packet *packet,
+static void receive_arp(struct wireport *port, struct nic_packet *packet,
 			const struct eth_frame *frame, bool is_handed)
 {
 	struct arp_packet arp;
@@ -128,7 +142,29 @@ static void receive_icmp(struct wireport *port, const struct ip4_packet *ip)
 		wireport_send_echo(port, ip);
 }
 
-static void receive_tcp(struct wireport *port, const struct nic_packet *packet,
+/* Segments that the port put together; not in receive_tcp(), whose stack frame is that of most. */
+static __attribute__((noinline)) void
+receive_merged(struct wireport *port, struct nic_packet *packet, const struct ip4_packet *ip)
+{
+	struct tcp_segment_piece pieces[NIC_PIECES_MAX];
+	struct tcp_segment_in segment = { .source_address = ip->source,
+					  .destination_address = ip->destination,
+					  .bytes = ip->bytes,
+					  .size = ip->size - packet->more,
+					  .buffer = packet->handle,
+					  .ecn = ip->ecn };
+
+	count(port, COUNTER_WIREPORT_RX_MERGED);
+	if (!wireport_merge_take(port->nic, packet, pieces, &segment))
+		count(port, COUNTER_WIREPORT_DROP_IP);
+	else if (!packet->checksum_good && !wireport_merge_verify(&segment))
+		count(port, COUNTER_WIREPORT_DROP_TCP_CHECKSUM);
+	else
+		tcp_input(port->tcp, &segment, port->now_ns);
+	wireport_merge_free(port->nic, port->queue, &segment);
+}
+
+static void receive_tcp(struct wireport *port, struct nic_packet *packet,
 			const struct ip4_packet *ip, bool is_handed)
 {
 	struct tcp_segment_in segment = { .source_address = ip->source,
@@ -149,6 +185,10 @@ static void receive_tcp(struct wireport *port, const struct nic_packet *packet,
 		hand_over(port, to, packet);
 		return;
 	}
+	if (unlikely(packet->more > 0)) {
+		receive_merged(port, packet, ip);
+		return;
+	}
 	if (!packet->checksum_good &&
 	    checksum_fold(checksum_add(
 		    checksum_pseudo(ip->source, ip->destination, IP4_TCP, (uint16_t)ip->size),
@@ -159,7 +199,7 @@ static void receive_tcp(struct wireport *port, const struct nic_packet *packet,
 	tcp_input(port->tcp, &segment, port->now_ns);
 }
 
-static void receive_ip(struct wireport *port, const struct nic_packet *packet,
+static void receive_ip(struct wireport *port, struct nic_packet *packet,
 		       const struct eth_frame *frame, bool is_handed)
 {
 	static const enum counter drops[IP4_RESULT_COUNT] = {
@@ -169,8 +209,13 @@ static void receive_ip(struct wireport *port, const struct nic_packet *packet,
 		[IP4_BAD_ADDRESS] = COUNTER_WIREPORT_DROP_SOURCE,
 	};
 	struct ip4_packet ip;
-	enum ip4_result result = ip4_parse(frame->bytes, frame->size, packet->checksum_good, &ip);
+	enum ip4_result result =
+		ip4_parse(frame->bytes, frame->size + packet->more, packet->checksum_good, &ip);
 
+	if (unlikely(packet->more > 0) && result == IP4_OK &&
+	    (ip.protocol != IP4_TCP || packet->size < MERGED_HEAD_MIN ||
+	     ip.bytes + ip.size != packet->data + packet->size + packet->more))
+		result = IP4_MALFORMED; /* what is merged is TCP, and all of it */
 	if (result != IP4_OK)
 		count(port, drops[result]);
 	else if (ip.destination != port->address)
@@ -184,7 +229,7 @@ static void receive_ip(struct wireport *port, const struct nic_packet *packet,
 }
 
 /* One frame; its buffer stays the caller's. */
-static void receive(struct wireport *port, const struct nic_packet *packet, bool is_handed)
+static void receive(struct wireport *port, struct nic_packet *packet, bool is_handed)
 {
 	struct eth_frame frame;
 
@@ -218,15 +263,32 @@ static uint32_t receive_burst(struct wireport *port)
 	for (uint16_t i = 0; i < n; i++) {
 		if (i + PREFETCH_AHEAD < n)
 			prefetch_headers(&packets[i + PREFETCH_AHEAD]);
-		size += packets[i].size;
+		size += packets[i].size + packets[i].more;
 		receive(port, &packets[i], false);
-		nic_packet_free(port->nic, port->queue, packets[i].handle);
+		free_frame(port->nic, port->queue, &packets[i]);
 	}
 	if (n > 0) {
 		counters_add(port->counters, COUNTER_WIREPORT_RX_PACKETS, n);
 		counters_add(port->counters, COUNTER_WIREPORT_RX_BYTES, size);
 	}
 	return n;
+}
+
+/* A port whose link or device came back may be somewhere else: whoever knew it has to learn. */
+static void meet_changes(struct wireport *port)
+{
+	uint32_t link_changes = nic_link_changes(port->nic), resets = nic_resets(port->nic);
+
+	if (likely(link_changes == port->link_changes && resets == port->resets))
+		return;
+	if (port->core->index == 0) {
+		counters_add(port->counters, COUNTER_WIREPORT_LINK_CHANGES,
+			     link_changes - port->link_changes);
+		counters_add(port->counters, COUNTER_WIREPORT_RESETS, resets - port->resets);
+		arp_self_announce(&port->self, port->now_ns);
+	}
+	port->link_changes = link_changes;
+	port->resets = resets;
 }
 
 uint32_t wireport_poll(struct wireport *port, int64_t now_ns)
@@ -236,6 +298,8 @@ uint32_t wireport_poll(struct wireport *port, int64_t now_ns)
 	port->now_ns = now_ns;
 	port->turn++;
 	port->turn_size = 0;
+	outq_pool_collect(port->core->outq_pool);
+	meet_changes(port);
 	/* Neighbours that knew the address at another station learn of the new one. */
 	if (arp_self_is_due(&port->self, now_ns))
 		wireport_send_arp(port, true, port->address, eth_broadcast);

@@ -12,6 +12,7 @@
 #define TCP_RTO_MIN_MS   200
 #define TCP_TIME_WAIT_MS 2000
 #define TCP_BACKLOG_MAX  1024U
+#define TSO_SIZE         (UINT16_MAX - 120U) /* with the longest headers it fits an IP packet */
 
 /* Address, prefix and gateway of the settings. */
 static int read_addresses(struct wireport *port, const struct config *config, char *reterr,
@@ -92,6 +93,7 @@ static int make_stack(struct wireport *port, const struct tcp_config *ways)
 		.congestion = ways->congestion,
 		.ecn = ways->ecn,
 		.has_pacing = ways->has_pacing,
+		.tso_size = (port->nic->offloads & NIC_TX_SPLIT) != 0 ? TSO_SIZE : 0,
 	};
 
 	prng_secure(&tcp.secret, sizeof(tcp.secret));

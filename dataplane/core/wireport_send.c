@@ -1,13 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Frames out. Payload from the ring is lent to a port that can take it where it lies (NIC_TX_LENT);
+ * the port reads it when it sends, and the outq keeps it until then. What is small, was built for one
+ * answer, or goes out by another port is copied into the frame.
+ *
+ * TCP hands over several segments as one where the port cuts them (NIC_TX_SPLIT). A frame of too many
+ * pieces is cut here.
+ */
+#include <errno.h>
 #include <string.h>
+
+#include "base/bytes.h"
 
 #include "dataplane/core/wireport_impl.h"
 #include "dataplane/net/checksum.h"
+#include "dataplane/tcp/tcp_packet.h"
 
 #include "dataplane/core/hot.h"
 
+#define TCP_SEQ_AT      4
+#define TCP_FLAGS_AT    13
 #define TCP_CHECKSUM_AT 16
-#define IOVECS          8
+#define TCP_AT          (ETH_HEADER_SIZE + IP4_HEADER_SIZE)
+#define PIECES          8   /* of the queue, looked at together */
+#define LEND_MIN        256 /* fewer bytes cost less to copy than to point to */
 
 /* The port has taken nothing for so long that nobody waits for these frames any more. */
 static void drop_stuck(struct wireport *port)
@@ -40,7 +56,7 @@ void wireport_send_flush(struct wireport *port)
 		return;
 	sent = nic_tx_offer(port->nic, port->queue, port->send, port->send_count);
 	for (uint16_t i = 0; i < sent; i++)
-		size += port->send[i].size;
+		size += port->send[i].size + port->send[i].more;
 	counters_add(port->counters, COUNTER_WIREPORT_TX_PACKETS, sent);
 	counters_add(port->counters, COUNTER_WIREPORT_TX_BYTES, size);
 	left = (uint16_t)(port->send_count - sent);
@@ -180,67 +196,196 @@ void wireport_send_unresolved(struct wireport *port)
 	}
 }
 
-/* Copy [size] queued bytes from position `pos`. */
-static void copy_payload(const struct outq *queue, uint64_t pos, uint8_t *to, uint32_t size)
+/* A segment on its way into a frame. */
+struct frame {
+	struct nic_packet packet;
+	uint8_t *at;   /* where copied bytes go; size and room of the first buffer */
+	uint32_t room; /* 0 behind a further piece */
+	uint32_t size; /* of header and payload so far */
+	uint64_t sum;  /* of further pieces, where the port makes no checksum */
+};
+
+/* Further pieces count from where they begin in the segment: at an odd place words are swapped. */
+static void sum_piece(const struct wireport *port, struct frame *frame, const uint8_t *bytes,
+		      uint32_t size)
+{
+	if ((port->nic->offloads & NIC_TX_CHECKSUM) == 0) {
+		uint16_t sum = (uint16_t)~checksum_fold(checksum_add(0, bytes, size));
+
+		frame->sum += frame->size % 2 == 0 ? sum : __builtin_bswap16(sum);
+	}
+}
+
+static bool add_copy(struct wireport *port, struct frame *frame, const uint8_t *bytes,
+		     uint32_t size)
 {
 	while (size > 0) {
-		struct iovec iov[IOVECS];
-		uint32_t count = outq_peek(queue, pos, iov, IOVECS);
+		uint32_t n = MIN(size, frame->room);
+		uint8_t *to = frame->at;
+
+		if (n > 0) {
+			frame->at += n;
+			frame->room -= n;
+			frame->packet.size = (uint16_t)(frame->packet.size + n);
+		} else {
+			n = MIN(size, (uint32_t)port->nic->mtu);
+			to = nic_tx_extend(port->nic, port->queue, &frame->packet, (uint16_t)n);
+			if (to == NULL)
+				return false;
+			sum_piece(port, frame, bytes, n);
+		}
+		memcpy(to, bytes, n);
+		frame->size += n;
+		bytes += n;
+		size -= n;
+	}
+	return true;
+}
+
+static bool add_lent(struct wireport *port, struct frame *frame, const struct outq_piece *piece)
+{
+	uint16_t size = (uint16_t)piece->size; /* at most a segment's payload */
+
+	if (!nic_tx_lend(port->nic, port->queue, &frame->packet, piece->bytes, size, piece->lent)) {
+		counters_inc(port->counters, COUNTER_WIREPORT_TX_LENT_NOT);
+		return add_copy(port, frame, piece->bytes, piece->size);
+	}
+	sum_piece(port, frame, piece->bytes, piece->size);
+	frame->room = 0;
+	frame->size += piece->size;
+	counters_add(port->counters, COUNTER_WIREPORT_TX_LENT, piece->size);
+	return true;
+}
+
+/* @return false: no buffer for a further piece, or too many pieces */
+static bool add_payload(struct wireport *port, struct frame *frame,
+			const struct tcp_segment_out *segment, bool may_lend)
+{
+	const struct wireport_conn *conn = tcp_owner(segment->tcb);
+	uint32_t done = 0;
+
+	while (done < segment->payload_size) {
+		struct outq_piece pieces[PIECES];
+		uint32_t count = outq_pieces(&conn->link.out, segment->payload_pos + done,
+					     segment->payload_size - done, pieces, PIECES);
 
 		CHECK(count > 0); /* the stack names only bytes it was told of */
-		for (uint32_t i = 0; i < count && size > 0; i++) {
-			uint32_t n = (uint32_t)MIN(iov[i].iov_len, (size_t)size);
+		for (uint32_t i = 0; i < count; i++) {
+			const struct outq_piece *piece = &pieces[i];
+			bool is_lent = may_lend && piece->lent != NULL && piece->size >= LEND_MIN;
 
-			memcpy(to, iov[i].iov_base, n);
-			to += n;
-			pos += n;
-			size -= n;
+			if (!(is_lent ? add_lent(port, frame, piece)
+				      : add_copy(port, frame, piece->bytes, piece->size)))
+				return false;
+			done += piece->size;
 		}
 	}
+	return true;
 }
 
 /* The port's work where it can do it, else ours. */
 static void put_checksum(const struct wireport *port, const struct tcp_tuple *tuple, uint8_t *tcp,
-			 uint16_t size, struct nic_packet *packet)
+			 struct frame *frame)
 {
+	struct nic_packet *packet = &frame->packet;
+	/* The port knows how long each packet becomes that it makes. */
+	uint16_t size = packet->split > 0 ? 0 : (uint16_t)frame->size, sum;
 	uint64_t pseudo = checksum_pseudo(tuple->local_address, tuple->peer_address, IP4_TCP, size);
-	uint16_t sum;
 
 	if ((port->nic->offloads & NIC_TX_CHECKSUM) != 0) {
 		sum = (uint16_t)~checksum_fold(pseudo);
 		packet->wants_checksum = true;
 	} else {
-		sum = checksum_fold(checksum_add(pseudo, tcp, size));
+		sum = checksum_fold(
+			checksum_add(pseudo + frame->sum, tcp, (size_t)packet->size - TCP_AT));
 	}
 	memcpy(tcp + TCP_CHECKSUM_AT, &sum, sizeof(sum));
+}
+
+/* One frame, which the port cuts when `split` is not 0.
+   @return 0; -ENOBUFS no buffer; -EMSGSIZE none for a further piece, or too many pieces */
+static int send_frame(struct wireport *port, const struct tcp_segment_out *segment, uint16_t split,
+		      bool may_lend)
+{
+	uint16_t size = (uint16_t)(segment->header_size + segment->payload_size);
+	const struct tcp_tuple *tuple = &segment->tuple;
+	struct frame frame = { .size = segment->header_size };
+	struct nic_packet *packet = &frame.packet;
+	uint8_t *tcp;
+
+	if (!take_buffer(port, packet))
+		return -ENOBUFS;
+	tcp = packet->data + TCP_AT;
+	frame.at = tcp + segment->header_size;
+	CHECK(TCP_AT + segment->header_size <= packet->size);
+	frame.room = packet->size - TCP_AT - segment->header_size;
+	packet->size = (uint16_t)(TCP_AT + segment->header_size);
+	packet->split = split;
+	if (segment->payload_size > 0 && !add_payload(port, &frame, segment, may_lend)) {
+		nic_packet_free(port->nic, port->queue, packet->handle);
+		return -EMSGSIZE;
+	}
+	ip4_write(packet->data + ETH_HEADER_SIZE, tuple->local_address, tuple->peer_address,
+		  IP4_TCP, port->ip_id++, size);
+	if (split > 0)
+		port->ip_id = (uint16_t)(port->ip_id + (segment->payload_size - 1) / split);
+	if (segment->ecn != 0)
+		ip4_set_ecn(packet->data + ETH_HEADER_SIZE, segment->ecn);
+	memcpy(tcp, segment->header, segment->header_size);
+	put_checksum(port, tuple, tcp, &frame);
+	send_ip(port, tuple->peer_address, packet);
+	return 0;
+}
+
+static bool may_lend(const struct wireport *port)
+{
+	return (port->nic->offloads & NIC_TX_LENT) != 0;
+}
+
+/* One segment. All of it fits the first buffer, when nothing is lent. */
+static bool send_one(struct wireport *port, const struct tcp_segment_out *segment)
+{
+	int r = send_frame(port, segment, 0, may_lend(port));
+
+	if (r == -EMSGSIZE) {
+		counters_inc(port->counters, COUNTER_WIREPORT_TX_LENT_NOT);
+		r = send_frame(port, segment, 0, false);
+		CHECK(r != -EMSGSIZE);
+	}
+	return r == 0;
+}
+
+/* What the port would do with a frame that it does not take. What finds no buffer behind the first is
+   lost on the way, as far as TCP knows. */
+static bool send_parts(struct wireport *port, const struct tcp_segment_out *segment)
+{
+	struct tcp_segment_out part = *segment;
+	uint32_t seq = bytes_load_u32(segment->header + TCP_SEQ_AT), done = 0;
+
+	for (; done < segment->payload_size; done += part.payload_size) {
+		uint32_t left = segment->payload_size - done;
+
+		part.payload_size = (uint16_t)MIN(left, (uint32_t)segment->mss);
+		part.payload_pos = segment->payload_pos + done;
+		bytes_store_u32(part.header + TCP_SEQ_AT, seq + done);
+		part.header[TCP_FLAGS_AT] = segment->header[TCP_FLAGS_AT];
+		if (part.payload_size < left)
+			part.header[TCP_FLAGS_AT] &= (uint8_t) ~(TCP_FIN | TCP_PSH);
+		if (!send_one(port, &part))
+			break;
+	}
+	return done > 0;
 }
 
 bool wireport_send_segment(void *ctx, const struct tcp_segment_out *segment)
 {
 	struct wireport *port = ctx;
-	uint16_t size = (uint16_t)(segment->header_size + segment->payload_size);
-	const struct tcp_tuple *tuple = &segment->tuple;
-	struct nic_packet packet;
-	uint8_t *tcp;
 
-	if (!take_buffer(port, &packet))
-		return false;
-	CHECK(ETH_HEADER_SIZE + IP4_HEADER_SIZE + size <= packet.size);
-	packet.size = (uint16_t)(ETH_HEADER_SIZE + IP4_HEADER_SIZE + size);
-	ip4_write(packet.data + ETH_HEADER_SIZE, tuple->local_address, tuple->peer_address, IP4_TCP,
-		  port->ip_id++, size);
-	if (segment->ecn != 0)
-		ip4_set_ecn(packet.data + ETH_HEADER_SIZE, segment->ecn);
-	tcp = packet.data + ETH_HEADER_SIZE + IP4_HEADER_SIZE;
-	memcpy(tcp, segment->header, segment->header_size);
-	if (segment->payload_size > 0) {
-		const struct wireport_conn *conn = tcp_owner(segment->tcb);
-
-		copy_payload(&conn->link.out, segment->payload_pos, tcp + segment->header_size,
-			     segment->payload_size);
-	}
-	put_checksum(port, tuple, tcp, size, &packet);
-	send_ip(port, tuple->peer_address, &packet);
+	if (segment->mss == 0)
+		return send_one(port, segment);
+	if (send_frame(port, segment, segment->mss, may_lend(port)) != 0)
+		return send_parts(port, segment);
+	counters_inc(port->counters, COUNTER_WIREPORT_TX_SPLIT);
 	return true;
 }
 

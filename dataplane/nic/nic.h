@@ -229,7 +229,7 @@ static inline bool nic_lent_end(struct nic_lent *lent)
 }
 
 /** Before anything in [size] bytes, whole pages, is lent on a port with NIC_TX_LENT: let the device
-    reach them. @return 0; -errno: they may not be lent */
+    reach them. @return 0; -errno: the port has NIC_TX_LENT no more */
 NODISCARD static inline int nic_lendable(struct nic *nic, void *bytes, size_t size)
 {
 	return nic->ops->lendable(nic, bytes, size);

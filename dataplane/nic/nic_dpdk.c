@@ -15,6 +15,7 @@
 
 #include "dataplane/nic/nic_dpdk_impl.h"
 #include "dataplane/nic/nic_eal.h"
+#include "dataplane/nic/nic_pieces.h"
 
 static struct nic_dpdk *dpdk_of(struct nic *nic)
 {
@@ -106,27 +107,41 @@ static bool dpdk_tx_alloc(struct nic *nic, uint16_t queue, struct nic_packet *re
 	return true;
 }
 
+/* Frames up to one that the driver does not take. @return their number */
+static uint16_t make_ready(const struct nic_dpdk *dpdk, const struct nic_dpdk_queue *at,
+			   struct nic_packet *packets, uint16_t count, struct rte_mbuf **mbufs)
+{
+	for (uint16_t i = 0; i < count; i++) {
+		mbufs[i] = packets[i].handle;
+		if (packets[i].is_ready)
+			continue;
+		nic_pieces_finish(&packets[i], dpdk->makes_ip);
+		if (unlikely(packets[i].split > 0) &&
+		    rte_eth_tx_prepare(at->port_id, at->index, &mbufs[i], 1) != 1)
+			return i;
+		packets[i].is_ready = true;
+	}
+	return count;
+}
+
 static uint16_t dpdk_tx_burst(struct nic *nic, uint16_t queue, struct nic_packet *packets,
 			      uint16_t count)
 {
-	const struct nic_dpdk_queue *at = &dpdk_of(nic)->queues[queue];
+	const struct nic_dpdk *dpdk = dpdk_of(nic);
+	const struct nic_dpdk_queue *at = &dpdk->queues[queue];
 	struct rte_mbuf *mbufs[NIC_DPDK_BURST_MAX];
 	uint16_t done = 0;
 
-	if (stands_off(dpdk_of(nic)))
+	if (stands_off(dpdk))
 		return 0;
 	while (done < count) {
 		uint16_t n = (uint16_t)MIN(count - done, NIC_DPDK_BURST_MAX), fit;
 
-		for (uint16_t i = 0; i < n; i++) {
-			mbufs[i] = packets[done + i].handle;
-			mbufs[i]->data_len = packets[done + i].size;
-			mbufs[i]->pkt_len = packets[done + i].size;
-			if (packets[done + i].wants_checksum) {
-				mbufs[i]->ol_flags |= RTE_MBUF_F_TX_IPV4 | RTE_MBUF_F_TX_TCP_CKSUM;
-				mbufs[i]->l2_len = RTE_ETHER_HDR_LEN;
-				mbufs[i]->l3_len = sizeof(struct rte_ipv4_hdr);
-			}
+		n = make_ready(dpdk, at, packets + done, n, mbufs);
+		if (unlikely(n == 0)) { /* as lost on the way: TCP sends it again, uncut */
+			rte_pktmbuf_free(mbufs[0]);
+			done++;
+			continue;
 		}
 		fit = rte_eth_tx_burst(at->port_id, at->index, mbufs, n);
 		done = (uint16_t)(done + fit);
@@ -134,6 +149,33 @@ static uint16_t dpdk_tx_burst(struct nic *nic, uint16_t queue, struct nic_packet
 			break;
 	}
 	return done;
+}
+
+static uint8_t *dpdk_tx_extend(struct nic *nic, uint16_t queue, struct nic_packet *packet,
+			       uint16_t size)
+{
+	return nic_pieces_extend(nic, dpdk_of(nic)->queues[queue].pool, packet, size);
+}
+
+static bool dpdk_tx_lend(struct nic *nic, uint16_t queue, struct nic_packet *packet,
+			 const uint8_t *bytes, uint16_t size, struct nic_lent *lent)
+{
+	return nic_pieces_lend(nic, dpdk_of(nic)->queues[queue].pool, packet, bytes, size, lent);
+}
+
+static int dpdk_lendable(struct nic *nic, void *bytes, size_t size)
+{
+	struct nic_dpdk *dpdk = dpdk_of(nic);
+	int r;
+
+	if (dpdk->kind != NIC_PORT_PCI)
+		return 0; /* the drivers of the others copy, by our own addresses */
+	r = nic_pieces_register(dpdk->devices[0].id, bytes, size);
+	if (r != 0) {
+		dpdk->lends_nothing = true; /* after a reset neither */
+		nic->offloads &= ~NIC_TX_LENT;
+	}
+	return r;
 }
 
 static int dpdk_wait_fd(struct nic *nic, uint16_t queue)
@@ -199,6 +241,10 @@ static const struct nic_ops dpdk_ops = {
 	.packet_free = dpdk_packet_free,
 	.tx_alloc = dpdk_tx_alloc,
 	.tx_burst = dpdk_tx_burst,
+	.tx_extend = dpdk_tx_extend,
+	.tx_lend = dpdk_tx_lend,
+	.lent_end = nic_pieces_lent_end,
+	.lendable = dpdk_lendable,
 	.wait_fd = dpdk_wait_fd,
 	.stats = dpdk_stats,
 	.link_up = dpdk_link_up,

@@ -43,6 +43,8 @@ struct nic_dpdk {
 	uint16_t device_count;
 	int lock_fd; /* one box per interface, one server per memif; -1: not locked */
 	bool is_plain;
+	bool lends_nothing;                     /* the device reaches its own memory only */
+	bool makes_ip;                          /* IP header checksums of packets that it cuts */
 	uint16_t tcp_port;                      /* of queue 0; 0: none */
 	uint64_t checksum_mask, checksum_right; /* bits of a packet that mean: it was verified */
 	bool is_halted;                         /* atomic: cores stand off */

@@ -7,12 +7,13 @@
  * Buffers of a queue, the written sum: what the driver keeps (af_xdp fills the kernel's queue with
  * 2048, others one per receive descriptor), one per send descriptor, one cache on each side, and
  * HELD_BUFFERS for payload that TCP holds (1024 pieces) and for frames that wait until the port has
- * room (256). With the 512 descriptors of startup_transports.c that is 3 to 4 thousand buffers: 7 MB at
- * an MTU of 1500 and 18 MB for af_xdp, whose buffers are pages. They stay in the last-level cache: a
- * pool gives back first what was freed last.
+ * room (256, in two buffers each). With the 512 descriptors of startup_transports.c that is 3 to 4
+ * thousand buffers: 7 MB at an MTU of 1500 and 18 MB for af_xdp, whose buffers are pages. They stay in
+ * the last-level cache: a pool gives back first what was freed last.
  */
 #include <errno.h>
 #include <rte_dev.h>
+#include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
@@ -32,7 +33,7 @@
 #include "dataplane/nic/nic_xsk.h"
 
 #define POOL_CACHE      256
-#define HELD_BUFFERS    1280
+#define HELD_BUFFERS    1536
 #define XSK_FILL        2048 /* buffers af_xdp hands to the kernel, whatever the descriptors */
 #define XSK_HEADROOM    256  /* XDP_PACKET_HEADROOM, taken by the kernel from each buffer */
 #define XSK_ELEMENT_MAX 4096 /* a buffer with its headers must fit the kernel's page */
@@ -294,6 +295,38 @@ static int setup_queues(struct nic_dpdk *dpdk, uint16_t index, uint16_t queues,
 	return 0;
 }
 
+static uint16_t pieces_of(uint16_t told)
+{
+	return (uint16_t)(told > 0 ? MIN(told, NIC_PIECES_MAX) : NIC_PIECES_MAX);
+}
+
+/* Frames of several pieces. af_xdp's driver sends one buffer; a switch behind virtio sees only DPDK's
+   own memory, and a device without an IOMMU only what it is told by physical address. */
+static void use_pieces(struct nic_dpdk *dpdk, const struct rte_eth_dev_info *info,
+		       struct rte_eth_conf *conf)
+{
+	const uint64_t can = info->tx_offload_capa;
+
+	dpdk->nic.offloads &= ~(NIC_TX_PIECES | NIC_TX_LENT | NIC_TX_SPLIT);
+	if (dpdk->is_plain || (can & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) == 0)
+		return;
+	conf->txmode.offloads |= RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
+	dpdk->nic.offloads |= NIC_TX_PIECES;
+	dpdk->nic.pieces = pieces_of(info->tx_desc_lim.nb_mtu_seg_max);
+	dpdk->nic.split_pieces = pieces_of(info->tx_desc_lim.nb_seg_max);
+	if (dpdk->kind == NIC_PORT_MEMIF || dpdk->kind == NIC_PORT_TAP ||
+	    (dpdk->kind == NIC_PORT_PCI && !dpdk->lends_nothing &&
+	     rte_eal_iova_mode() == RTE_IOVA_VA))
+		dpdk->nic.offloads |= NIC_TX_LENT;
+	if ((dpdk->nic.offloads & NIC_TX_CHECKSUM) == 0 || (can & RTE_ETH_TX_OFFLOAD_TCP_TSO) == 0)
+		return;
+	dpdk->nic.offloads |= NIC_TX_SPLIT;
+	dpdk->makes_ip = (can & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM) != 0;
+	conf->txmode.offloads |= RTE_ETH_TX_OFFLOAD_TCP_TSO;
+	if (dpdk->makes_ip)
+		conf->txmode.offloads |= RTE_ETH_TX_OFFLOAD_IPV4_CKSUM;
+}
+
 static int configure(struct nic_dpdk *dpdk, uint16_t index, char *reterr, size_t reterr_size)
 {
 	struct rte_eth_conf conf = { .rxmode = { .mq_mode = RTE_ETH_MQ_RX_NONE } };
@@ -312,6 +345,8 @@ static int configure(struct nic_dpdk *dpdk, uint16_t index, char *reterr, size_t
 		conf.intr_conf.lsc = (*info.dev_flags & RTE_ETH_DEV_INTR_LSC) != 0;
 		conf.intr_conf.rmv = (*info.dev_flags & RTE_ETH_DEV_INTR_RMV) != 0;
 	}
+	if (r == 0)
+		use_pieces(dpdk, &info, &conf);
 	if (r == 0)
 		use_spreading(dpdk, queues, &info, &conf);
 	/* Drivers that keep their own idea of the MTU refuse another one; the kernel's counts then. */

@@ -31,6 +31,13 @@ struct tcp_tuple {
 	uint16_t peer_port;
 };
 
+/** Payload of a received segment behind its first buffer. */
+struct tcp_segment_piece {
+	const uint8_t *bytes; /* [size] */
+	uint32_t size;
+	void *buffer; /* that holds them, as in struct tcp_segment_in */
+};
+
 /** A received segment, IP header taken off, checksum verified. */
 struct tcp_segment_in {
 	uint32_t source_address;      /* host byte order */
@@ -40,6 +47,9 @@ struct tcp_segment_in {
 	void *buffer; /* the packet buffer that holds `bytes`; counted by hold/release; NULL: its
 			 payload is refused unless it is in order and taken at once */
 	uint8_t ecn;  /* two bits of the IP header */
+	/* Of one that a port put together from several: what is in its further buffers. */
+	const struct tcp_segment_piece *pieces; /* [piece_count] */
+	uint32_t piece_count;
 };
 
 /** A segment to send. The owner writes IP and Ethernet headers, payload and checksums. */
@@ -50,6 +60,8 @@ struct tcp_segment_out {
 	uint8_t ecn;           /* two bits for the IP header */
 	uint16_t header_size;  /* bytes of it, multiple of 4 */
 	uint16_t payload_size; /* bytes to copy from the output queue */
+	uint16_t mss; /* payload beyond it goes as several segments of so much, in order: the number
+			 rises from one to the next, FIN and PSH are the last one's; 0: it is one */
 	uint64_t
 		payload_pos; /* their position in the output queue (0: oldest unacknowledged byte) */
 };
@@ -128,6 +140,7 @@ struct tcp_config {
 	uint8_t congestion;        /* enum tcp_cc_algorithm */
 	uint8_t ecn;               /* enum tcp_ecn_policy */
 	bool has_pacing;           /* large windows are spread over the round trip */
+	uint16_t tso_size;         /* payload handed to emit() at once; 0: a segment at a time */
 	struct siphash_key secret; /* initial sequence numbers and table hash */
 };
 

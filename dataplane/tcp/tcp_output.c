@@ -5,6 +5,7 @@
 #include "dataplane/tcp/tcp_recovery.h"
 #include "dataplane/tcp/tcp_resend.h"
 #include "dataplane/tcp/tcp_timer.h"
+#include "dataplane/tcp/tcp_tso.h"
 
 #include "dataplane/core/hot.h"
 
@@ -19,7 +20,8 @@ static bool emit(struct tcp_stack *stack, const struct tcp_segment_out *segment)
 		counters_inc(stack->counters, COUNTER_TCP_NO_BUFFER);
 		return false;
 	}
-	counters_inc(stack->counters, COUNTER_TCP_SEGMENTS_OUT);
+	counters_add(stack->counters, COUNTER_TCP_SEGMENTS_OUT,
+		     segment->mss == 0 ? 1 : (segment->payload_size - 1U) / segment->mss + 1);
 	return true;
 }
 
@@ -114,7 +116,9 @@ int64_t tcp_output_segment(struct tcb *tcb, uint32_t seq, uint32_t size, uint8_t
 	tcp_packet_build(&packet, &segment);
 	room = tcb->snd_mss - (segment.header_size - TCP_HEADER_SIZE);
 	CHECK(room <= tcb->snd_mss);
-	if (size > room) {
+	if (size > room && tcp_tso_allows(tcb, &packet)) {
+		segment.mss = (uint16_t)room;
+	} else if (size > room) {
 		size = room;
 		segment.header[13] &= (uint8_t) ~(TCP_FIN | TCP_PSH);
 	}
@@ -221,6 +225,7 @@ void tcp_output_window_probe(struct tcb *tcb, int64_t now_ns)
 	int64_t sent;
 
 	CHECK(tcb->queued > 0);
+	size = MIN(size, tcp_tcb_payload_max(tcb));
 	sent = tcp_output_segment(tcb, tcb->snd_una, size, 0, now_ns);
 	if (sent > 0)
 		tcb->snd_max = tcp_seq_max(tcb->snd_max, tcb->snd_una + (uint32_t)sent);
@@ -340,11 +345,14 @@ static bool keeps_pace(struct tcb *tcb, int64_t now_ns)
 /** Send from snd_nxt. @return false: more could go */
 static bool send_queue(struct tcb *tcb, int64_t now_ns)
 {
-	uint32_t begin = tcb->snd_nxt, size;
+	uint32_t begin = tcb->snd_nxt, size = 0;
 	enum next next = NEXT_SEND;
 
-	for (uint32_t i = 0; i < TCP_SEGMENTS_PER_FLUSH && next == NEXT_SEND; i++) {
+	for (uint32_t i = 0; i < TCP_SEGMENTS_PER_FLUSH && next == NEXT_SEND;
+	     i += 1 + size / (tcp_tcb_payload_max(tcb) + 1)) {
 		next = next_segment(tcb, false, &size);
+		if (next == NEXT_SEND && tcb->stack->config.tso_size > 0)
+			size = tcp_tso_size(tcb, size);
 		if (next == NEXT_SEND &&
 		    (!keeps_pace(tcb, now_ns) || !send_next(tcb, size, now_ns)))
 			next = NEXT_NOTHING; /* a timer tries again */

@@ -45,6 +45,16 @@ int64_t tcp_pace_hold_ns(const struct tcp_pace *pace, int64_t now_ns)
 	return pace->next_ns + BURST_NS; /* then a millisecond's worth goes together */
 }
 
+uint32_t tcp_pace_burst(const struct tcp_pace *pace)
+{
+	uint64_t size;
+
+	if (pace->tenth_window == 0)
+		return UINT32_MAX;
+	size = pace->tenth_window * BURST_NS / ((uint64_t)pace->rtt_ns * 10);
+	return (uint32_t)MIN(MAX(size, (uint64_t)BURST_SIZE), (uint64_t)UINT32_MAX);
+}
+
 void tcp_pace_sent(struct tcp_pace *pace, uint32_t size)
 {
 	if (pace->tenth_window != 0)

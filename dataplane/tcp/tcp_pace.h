@@ -31,5 +31,7 @@ void tcp_pace_begin(struct tcp_pace *pace, uint64_t window, uint64_t threshold, 
 		    int64_t now_ns);
 /** @return 0: send; else the time to try again */
 int64_t tcp_pace_hold_ns(const struct tcp_pace *pace, int64_t now_ns);
+/** @return bytes that may go together when something may */
+uint32_t tcp_pace_burst(const struct tcp_pace *pace);
 /** `size` bytes were sent, again or for the first time. */
 void tcp_pace_sent(struct tcp_pace *pace, uint32_t size);

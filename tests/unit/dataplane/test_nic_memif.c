@@ -4,7 +4,8 @@
  * is no hindrance, and other files are not touched. Shown with sockets of this test's own.
  *
  * Claim: two processes exchange frames of any size over a memif, one may be killed at any time, and
- * the next is served like the first. Shown with children that echo; skipped without DPDK.
+ * the next is served like the first. Frames in pieces, some of them lent memory, arrive whole, and what
+ * was lent comes back once the driver has it. Shown with children that echo; skipped without DPDK.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -186,6 +187,79 @@ static void exchange(struct nic *nic, uint16_t size, uint32_t number)
 	fail_msg("frame %u did not come back", number);
 }
 
+static uint32_t came_back;
+
+static void on_back(struct nic_lent *lent)
+{
+	assert_non_null(lent->nic);
+	came_back++;
+}
+
+/* A frame of headers, lent bytes, copied ones and lent ones again. */
+static void send_pieces(struct nic *nic, const uint8_t *bytes, struct nic_lent *lent)
+{
+	struct nic_packet packet;
+	uint8_t *more;
+
+	assert_true(nic_tx_alloc(nic, 0, &packet));
+	memcpy(packet.data, bytes, 54);
+	packet.size = 54;
+	assert_true(nic_tx_lend(nic, 0, &packet, bytes + 54, 1001, lent));
+	more = nic_tx_extend(nic, 0, &packet, 77);
+	assert_non_null(more);
+	memcpy(more, bytes + 54 + 1001, 77);
+	assert_true(nic_tx_lend(nic, 0, &packet, bytes + 54 + 1001 + 77, 6000, lent));
+	assert_int_equal(packet.more, 1001 + 77 + 6000);
+	(void)nic_tx_burst(nic, 0, &packet, 1);
+}
+
+static bool comes_whole(struct nic *nic, const uint8_t *bytes, uint16_t size)
+{
+	struct nic_packet packet;
+
+	for (int i = 0; i < 20000; i++) {
+		bool is_it;
+
+		if (nic_rx_burst(nic, 0, &packet, 1) == 0) {
+			(void)sched_yield();
+			continue;
+		}
+		is_it = packet.size == size && memcmp(packet.data, bytes, size) == 0;
+		nic_packet_free(nic, 0, packet.handle);
+		if (is_it)
+			return true;
+	}
+	return false;
+}
+
+static void exchange_pieces(struct nic *nic)
+{
+	static uint8_t bytes[54 + 1001 + 77 + 6000];
+	struct nic_lent lent = { .on_back = on_back };
+	struct nic_packet packet;
+	int tries = 0;
+
+	assert_true((nic->offloads & NIC_TX_LENT) != 0);
+	fill(bytes, sizeof(bytes), 99);
+	do
+		send_pieces(nic, bytes, &lent);
+	while (!comes_whole(nic, bytes, sizeof(bytes)) && ++tries < 100);
+	assert_true(tries < 100);
+	/* One that is not sent yet keeps what it points to. */
+	assert_true(nic_tx_alloc(nic, 0, &packet));
+	assert_true(nic_tx_lend(nic, 0, &packet, bytes, 100, &lent));
+	came_back = 0;
+	assert_false(nic_lent_end(&lent));
+	assert_int_equal(came_back, 0);
+	nic_packet_free(nic, 0, packet.handle);
+	assert_int_equal(came_back, 1);
+	/* Where all were sent, the owner is the last. */
+	lent = (struct nic_lent){ .on_back = on_back };
+	send_pieces(nic, bytes, &lent);
+	assert_true(nic_lent_end(&lent));
+	assert_int_equal(came_back, 1);
+}
+
 static void serve_child(struct nic *nic, struct child *child)
 {
 	static const uint16_t sizes[] = { 60, 1514, 2034, 4096, MTU + 14 };
@@ -195,6 +269,7 @@ static void serve_child(struct nic *nic, struct child *child)
 	assert_int_equal(write(child->go, "g", 1), 1);
 	for (uint32_t i = 0; i < FRAMES; i++)
 		exchange(nic, sizes[i % ARRAY_COUNT(sizes)], i);
+	exchange_pieces(nic);
 	assert_true(nic_link_up(nic));
 	assert_int_equal(kill(child->pid, SIGKILL), 0);
 	assert_int_equal(waitpid(child->pid, &status, 0), child->pid);

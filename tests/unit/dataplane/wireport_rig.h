@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file
- * What test_wireport.c stands on: sessions that echo, cores at one memory port, and a client with real
- * TCP at the other.
+ * What test_wireport.c and test_wireport_send.c stand on: sessions that echo, cores at one memory
+ * port, and a client with real TCP at the other.
  */
 #pragma once
 
@@ -103,6 +103,8 @@ static struct {
 	uint32_t arp_asked, arp_answered, arp_announced, echoes;
 	uint32_t ecn_capable; /* packets of the box that the network may mark */
 	uint8_t mark;         /* what the network makes of those of the client */
+	uint32_t drop_each;   /* of the box's packets one in so many is lost; 0: none */
+	uint32_t received;
 } w;
 
 static bool client_emit(void *ctx, const struct tcp_segment_out *out)

@@ -81,7 +81,8 @@ struct wireport {
 	uint32_t turn_size; /* payload handed to sessions in this turn */
 	bool is_burst_open; /* handed packets were put in since the last poll */
 	bool is_stopping;
-	bool was_down; /* the port took no frames for long, and none since */
+	bool was_down;                 /* the port took no frames for long, and none since */
+	uint32_t link_changes, resets; /* of the port, as far as they were met */
 	struct icmp_limit icmp_limit;
 	struct arp_self self; /* on core 0 at the start, on each when its queue comes up again */
 	struct arp_table arp;

@@ -83,6 +83,14 @@ static void silence(const char *library, const char *setter)
 	(void)dlclose(handle);
 }
 
+/* The virtio driver writes to sockets whose other end may be gone. */
+static void ignore_broken_pipes(void)
+{
+	const struct sigaction action = { .sa_handler = SIG_IGN };
+
+	(void)sigaction(SIGPIPE, &action, NULL);
+}
+
 int nic_eal_up(const struct nic_eal_needs *needs, char *reterr, size_t reterr_size)
 {
 	uint64_t need = needs->memory_size + NIC_EAL_SIZE;
@@ -129,8 +137,8 @@ int nic_eal_up(const struct nic_eal_needs *needs, char *reterr, size_t reterr_si
 			       rte_strerror(rte_errno), (unsigned long)(need / HUGEPAGE_SIZE + 1));
 		return rte_errno > 0 ? -rte_errno : -EIO;
 	}
-	if (needs->is_shared) /* its driver writes to sockets whose other end may be gone */
-		(void)signal(SIGPIPE, SIG_IGN);
+	if (needs->is_shared)
+		ignore_broken_pipes();
 	silence("libbpf.so.1", "libbpf_set_print");
 	silence("libxdp.so.1", "libxdp_set_print");
 	/* EAL pinned this thread to its one CPU; the caller decides where it runs. */

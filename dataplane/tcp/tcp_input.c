@@ -10,6 +10,8 @@
 
 #include "dataplane/core/hot.h"
 
+#define FLAGS_AT 13 /* in the header */
+
 /** RFC 5961 section 3: only the exact number resets; one that merely fits the window is asked. */
 static void input_reset(struct tcb *tcb, const struct tcp_packet *packet, int64_t now_ns)
 {
@@ -203,6 +205,33 @@ void tcp_input_packet(struct tcb *tcb, struct tcp_packet *packet, int64_t now_ns
 		input_open(tcb, packet, now_ns);
 }
 
+/**
+ * A segment in several buffers is what it was before the port merged it: a segment for each of them,
+ * with the same header. The first carries CWR, as RFC 3168 section 6.1.2 has it, the last one FIN.
+ */
+static void input_pieces(struct tcb *tcb, const struct tcp_segment_in *segment,
+			 struct tcp_packet *packet, int64_t now_ns)
+{
+	const struct tcp_packet first = *packet;
+	uint32_t seq = first.seq + first.size;
+
+	tcp_input_packet(tcb, packet, now_ns);
+	for (uint32_t i = 0; i < segment->piece_count && tcb->state != TCP_STATE_CLOSED; i++) {
+		const struct tcp_segment_piece *piece = &segment->pieces[i];
+		struct tcp_packet next = first;
+
+		next.seq = seq;
+		next.bytes = piece->bytes;
+		next.size = piece->size;
+		next.buffer = piece->buffer;
+		next.flags &= (uint8_t)~TCP_CWR;
+		if (i + 1 == segment->piece_count)
+			next.flags |= segment->bytes[FLAGS_AT] & TCP_FIN;
+		seq += piece->size;
+		tcp_input_packet(tcb, &next, now_ns);
+	}
+}
+
 void tcp_input(struct tcp_stack *stack, const struct tcp_segment_in *segment, int64_t now_ns)
 {
 	struct tcp_packet packet;
@@ -215,11 +244,15 @@ void tcp_input(struct tcp_stack *stack, const struct tcp_segment_in *segment, in
 		tcp_tcb_leave(stack);
 		return;
 	}
+	if (unlikely(segment->piece_count > 0))
+		packet.flags &= (uint8_t)~TCP_FIN; /* the last one's */
 	id = tcp_table_find(&stack->table, &packet.tuple);
 	if (id == TCP_TABLE_NONE)
 		tcp_listen_input(stack, &packet, now_ns);
-	else if (id < stack->config.connections_max)
+	else if (id < stack->config.connections_max && likely(segment->piece_count == 0))
 		tcp_input_packet(&stack->tcbs[id], &packet, now_ns);
+	else if (id < stack->config.connections_max)
+		input_pieces(&stack->tcbs[id], segment, &packet, now_ns);
 	else
 		tcp_timewait_input(stack,
 				   &stack->timewait_nodes[id - stack->config.connections_max],

@@ -62,12 +62,15 @@ enum rig_do {
 	CWND,   /* size: bytes of congestion window */
 	ECN,    /* size: these two bits of the IP header went with the last OUT */
 	MARK,   /* size: these come with the next IN */
+	MERGE,  /* size: the next IN's payload lies in so many buffers */
 };
 
 struct rig_step {
 	enum rig_do what;
 	uint32_t flags, seq, ack, size, window;
 };
+
+#define RIG_PIECES_MAX 16
 
 struct rig {
 	struct tcp_stack *stack;
@@ -92,7 +95,8 @@ struct rig {
 	bool echoes;    /* the peer sends our last timestamp back */
 	uint8_t wscale; /* the peer's */
 	uint32_t ts_echo;
-	uint8_t mark; /* of the network, on the next segment in */
+	uint8_t mark;     /* of the network, on the next segment in */
+	uint32_t buffers; /* of the next segment in */
 	uint16_t port;
 };
 
@@ -225,6 +229,7 @@ static inline void rig_in(struct rig *rig, const struct rig_step *step)
 	};
 	struct tcp_segment_out out = { 0 };
 	struct tcp_segment_in in = { RIG_PEER, RIG_SELF, bytes, 0, bytes, 0 };
+	struct tcp_segment_piece pieces[RIG_PIECES_MAX];
 
 	if (step->window == UINT32_MAX)
 		packet.window = 0;
@@ -249,6 +254,20 @@ static inline void rig_in(struct rig *rig, const struct rig_step *step)
 	in.size = out.header_size + step->size;
 	in.ecn = rig->mark;
 	rig->mark = 0;
+	/* What a port has merged: the first part beside the header, the others each on its own. */
+	for (uint32_t i = 1; i < rig->buffers; i++) {
+		uint8_t *other = rig->bytes[rig->bytes_next++ % 64];
+		uint32_t from = step->size * i / rig->buffers;
+		uint32_t size = step->size * (i + 1) / rig->buffers - from;
+
+		memcpy(other, bytes + out.header_size + from, size);
+		memset(bytes + out.header_size + from, 0xdb, size);
+		pieces[i - 1] = (struct tcp_segment_piece){ other, size, other };
+		in.size -= size;
+		in.pieces = pieces;
+		in.piece_count = i;
+	}
+	rig->buffers = 0;
 	tcp_input(rig->stack, &in, rig->now_ns);
 }
 

@@ -114,6 +114,10 @@ static inline void rig_step(struct rig *rig, const struct rig_step *step, uint32
 	case TS:
 		rig->ts = step->size;
 		break;
+	case MERGE:
+		assert_true(step->size <= RIG_PIECES_MAX);
+		rig->buffers = step->size;
+		break;
 	case MARK:
 		rig->mark = (uint8_t)step->size;
 		break;

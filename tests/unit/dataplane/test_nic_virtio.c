@@ -5,6 +5,7 @@
  * and freed alone, with their checksums vouched for; missing checksums are put in by the port; and a
  * switch that goes away and comes back finds the port again, while its cores poll on.
  */
+#include <poll.h>
 #include <pthread.h>
 #include <rte_dev.h>
 #include <rte_ethdev.h>
@@ -35,6 +36,11 @@
 static char socket_path[64];
 static struct rte_mempool *pool;
 static uint16_t peer; /* the switch's port */
+
+static void wait_ms(void)
+{
+	(void)poll(NULL, 0, 1);
+}
 
 /* ---- the switch ---- */
 
@@ -115,7 +121,7 @@ static void peer_send(uint16_t queue, struct rte_mbuf *mbuf)
 
 	while (rte_eth_tx_burst(peer, queue, &mbuf, 1) != 1) {
 		assert_true(clock_now_ns() < end_ns);
-		(void)usleep(1000);
+		wait_ms();
 	}
 }
 
@@ -126,7 +132,7 @@ static struct rte_mbuf *peer_receive(uint16_t queue)
 
 	while (rte_eth_rx_burst(peer, queue, &mbuf, 1) != 1) {
 		assert_true(clock_now_ns() < end_ns);
-		(void)usleep(1000);
+		wait_ms();
 	}
 	return mbuf;
 }
@@ -158,7 +164,7 @@ static void receive(struct nic *nic, uint16_t queue, struct nic_packet *ret_pack
 
 	while (nic_rx_burst(nic, queue, ret_packet, 1) != 1) {
 		assert_true(clock_now_ns() < end_ns);
-		(void)usleep(1000);
+		wait_ms();
 	}
 }
 
@@ -334,7 +340,7 @@ static void *core_run(void *arg)
 	while (!__atomic_load_n(&cores_end, __ATOMIC_ACQUIRE)) {
 		if (nic_rx_burst(nic, 1, &packet, 1) == 1)
 			nic_packet_free(nic, 1, packet.handle);
-		(void)usleep(1000);
+		wait_ms();
 	}
 	return NULL;
 }
@@ -350,7 +356,7 @@ static void tend_until_back(struct nic *nic, uint32_t resets)
 		if (nic_rx_burst(nic, 0, &packet, 1) == 1)
 			nic_packet_free(nic, 0, packet.handle);
 		nic_tend(nic, clock_now_ns());
-		(void)usleep(1000);
+		wait_ms();
 	}
 }
 
@@ -379,12 +385,12 @@ static void test_nic_virtio_survives_its_switch(void **state)
 		packet.size = FRAME_SIZE;
 		peer_down();
 		for (int waited = 0; waited < 5000 && nic_link_changes(nic) == changes; waited++)
-			(void)usleep(1000);
+			wait_ms();
 		assert_true(nic_link_changes(nic) > changes);
 		for (int turn = 0; turn < 300; turn++) { /* nobody is there for a while */
 			nic_tend(nic, clock_now_ns());
 			(void)nic_rx_burst(nic, 0, &packet, 0);
-			(void)usleep(1000);
+			wait_ms();
 		}
 		assert_int_equal(nic_resets(nic), i - 1);
 		assert_int_equal(nic_tx_offer(nic, 0, &packet, 1), 0);

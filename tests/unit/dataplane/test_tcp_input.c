@@ -414,6 +414,62 @@ static void test_tcp_input_stretch_ack(void **state)
 	rig_close(&rig);
 }
 
+/* What a port has merged is taken as the segments that it was made of. */
+static void test_tcp_input_merged_segment(void **state)
+{
+	static const struct rig_step steps[] = {
+		{ MERGE, .size = 4 },
+		{ IN, PA, 1, 1, 1601 },
+		{ GOT, .size = 1601 },
+		{ BURST },
+		{ OUT, A, 1, 1602 }, /* one acknowledgement for all of it */
+		/* Beside a hole each buffer is kept on its own, and reported as one block. */
+		{ MERGE, .size = 3 },
+		{ IN, A, 2602, 1, 1500 },
+		{ HELD, .size = 3 },
+		{ OUT, A, 1, 1602 },
+		{ OUT, A, 1, 1602 },
+		{ OUT, A, 1, 1602 },
+		{ GOT, .size = 1601 },
+		{ MERGE, .size = 2 },
+		{ IN, A, 1602, 1, 1000 },
+		{ GOT, .size = 4101 },
+		{ HELD, .size = 0 },
+		{ BURST },
+		{ OUT, A, 1, 4102 },
+		/* Partly old: the buffers of old bytes are answered, the others taken. */
+		{ MERGE, .size = 3 },
+		{ IN, A, 3602, 1, 1500 },
+		{ GOT, .size = 5101 },
+		{ BURST },
+		{ OUT, A, 1, 5102 },
+		/* A FIN stands behind the last byte, not behind the first buffer. */
+		{ MERGE, .size = 3 },
+		{ IN, FA, 5102, 1, 900 },
+		{ GOT, .size = 6001 },
+		{ EOF_IS, .size = 1 },
+		{ BURST },
+		{ OUT, A, 1, 6003 },
+		{ RIG_END },
+	};
+
+	(void)state;
+	rig_run(steps);
+}
+
+/* A reader who takes nothing: the buffers are kept, and given back when the connection ends. */
+static void test_tcp_input_merged_segment_refused(void **state)
+{
+	static const struct rig_step steps[] = {
+		{ TAKE, .size = 700 }, { MERGE, .size = 3 }, { IN, FA, 1, 1, 1500 },
+		{ GOT, .size = 700 },  { HELD, .size = 2 },  { EOF_IS, .size = 0 },
+		{ RIG_END },
+	};
+
+	(void)state;
+	rig_run(steps);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -434,6 +490,8 @@ int main(void)
 		cmocka_unit_test(test_tcp_input_rfc5961_reset_in_half_open_states),
 		cmocka_unit_test(test_tcp_input_rfc5961_old_ack_within_a_window_is_harmless),
 		cmocka_unit_test(test_tcp_input_stretch_ack),
+		cmocka_unit_test(test_tcp_input_merged_segment),
+		cmocka_unit_test(test_tcp_input_merged_segment_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -144,28 +144,30 @@ int config_set(struct config *config, const char *name, const char *value, char 
 	return ERR_CONFIG;
 }
 
+int config_assign(struct config *config, const char *text, char *reterr, size_t reterr_size)
+{
+	const char *equals = strchr(text, '=');
+	char left[CONFIG_TEXT_MAX], name[CONFIG_TEXT_MAX];
+
+	if (equals == NULL || (size_t)(equals - text) >= sizeof(left)) {
+		(void)snprintf(reterr, reterr_size, "%s: NAME=VALUE is wanted", text);
+		return ERR_CONFIG;
+	}
+	memcpy(left, text, (size_t)(equals - text));
+	left[equals - text] = '\0';
+	(void)trim(left, name); /* it is no longer than what it was */
+	return config_set(config, name, equals + 1, reterr, reterr_size);
+}
+
 /** Handle one line of a file. @return 0; ERR_CONFIG with `reterr` set */
 static int load_line(struct config *config, char *line, char *reterr, size_t reterr_size)
 {
-	char name[CONFIG_TEXT_MAX];
-	char *equals;
-
 	line[strcspn(line, "\r\n")] = '\0';
 	while (isspace((unsigned char)*line))
 		line++;
 	if (*line == '\0' || *line == '#' || *line == '!')
 		return 0;
-	equals = strchr(line, '=');
-	if (equals == NULL) {
-		(void)snprintf(reterr, reterr_size, "expected name=value");
-		return ERR_CONFIG;
-	}
-	*equals = '\0';
-	if (!trim(line, name)) {
-		(void)snprintf(reterr, reterr_size, "name is too long");
-		return ERR_CONFIG;
-	}
-	return config_set(config, name, equals + 1, reterr, reterr_size);
+	return config_assign(config, line, reterr, reterr_size);
 }
 
 int config_load(struct config *config, const char *path, char *reterr, size_t reterr_size)

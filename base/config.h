@@ -40,6 +40,14 @@ NODISCARD int config_set(struct config *config, const char *name, const char *va
 			 size_t reterr_size);
 
 /**
+ * The same from "name=value", as on command lines; spaces around the name are ignored, too.
+ *
+ * @return 0; ERR_CONFIG also for text without `=`
+ */
+NODISCARD int config_assign(struct config *config, const char *text, char *reterr,
+			    size_t reterr_size);
+
+/**
  * Read a properties file over the present values.
  *
  * @param[out] reterr  [reterr_size] "path:line: what"

@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/err.h"
@@ -28,20 +27,6 @@ static const char usage[] =
 	"\n"
 	"exit status: 0 stopped by a signal, 1 failed, 2 wrong usage or settings\n";
 
-static int apply_setting(struct config *config, const char *text, char *reterr, size_t size)
-{
-	char name[CONFIG_TEXT_MAX];
-	const char *equals = strchr(text, '=');
-
-	if (equals == NULL || (size_t)(equals - text) >= sizeof(name)) {
-		(void)snprintf(reterr, size, "%s: NAME=VALUE is wanted", text);
-		return ERR_CONFIG;
-	}
-	memcpy(name, text, (size_t)(equals - text));
-	name[equals - text] = '\0';
-	return config_set(config, name, equals + 1, reterr, size);
-}
-
 /** @return 0 go on; 1 done (help was printed); ERR_CONFIG, told on stderr */
 static int read_settings(int argc, char **argv, struct config *config)
 {
@@ -62,7 +47,7 @@ static int read_settings(int argc, char **argv, struct config *config)
 		if (option == 'c')
 			error = config_load(config, optarg, reterr, sizeof(reterr));
 		else if (option == 's')
-			error = apply_setting(config, optarg, reterr, sizeof(reterr));
+			error = config_assign(config, optarg, reterr, sizeof(reterr));
 		else if (option == 'p')
 			print = true;
 		else if (option == 'h')

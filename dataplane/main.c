@@ -3,7 +3,6 @@
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/config.h"
 #include "base/counters.h"
@@ -61,18 +60,6 @@ static void print_help(void)
 	config_print(&config, stdout);
 }
 
-static bool set_option(struct config *config, char *text, char *reterr, size_t reterr_size)
-{
-	char *value = strchr(text, '=');
-
-	if (value == NULL) {
-		(void)snprintf(reterr, reterr_size, "--set wants NAME=VALUE, not \"%s\"", text);
-		return false;
-	}
-	*value++ = '\0';
-	return config_set(config, text, value, reterr, reterr_size) == 0;
-}
-
 /* @return -1 go on; else an exit code */
 static int parse(int argc, char **argv, struct config *config)
 {
@@ -97,7 +84,7 @@ static int parse(int argc, char **argv, struct config *config)
 		}
 		if (option == 'c' && config_load(config, optarg, reason, sizeof(reason)) == 0)
 			continue;
-		if (option == 's' && set_option(config, optarg, reason, sizeof(reason)))
+		if (option == 's' && config_assign(config, optarg, reason, sizeof(reason)) == 0)
 			continue;
 		if (reason[0] != '\0')
 			(void)fprintf(stderr, PROGRAM ": %s\n", reason);

@@ -44,20 +44,6 @@ static const char usage[] =
 	"\n"
 	"exit status: 0 stopped by a signal, 1 failed, 2 wrong usage or settings, 4 no SQL engine\n";
 
-static int apply_setting(struct config *config, const char *text, char *reterr, size_t size)
-{
-	char name[CONFIG_TEXT_MAX];
-	const char *equals = strchr(text, '=');
-
-	if (equals == NULL || (size_t)(equals - text) >= sizeof(name)) {
-		(void)snprintf(reterr, size, "%s: NAME=VALUE is wanted", text);
-		return ERR_CONFIG;
-	}
-	memcpy(name, text, (size_t)(equals - text));
-	name[equals - text] = '\0';
-	return config_set(config, name, equals + 1, reterr, size);
-}
-
 /** What the command line asks for. */
 struct request {
 	struct config config;
@@ -76,7 +62,7 @@ static int take_option(struct request *request, int option, char *reterr, size_t
 	case 'c':
 		return config_load(&request->config, optarg, reterr, size) == 0 ? 0 : ERR_CONFIG;
 	case 's':
-		return apply_setting(&request->config, optarg, reterr, size);
+		return config_assign(&request->config, optarg, reterr, size);
 	case 'p':
 		request->is_print = true;
 		return 0;

@@ -89,17 +89,14 @@ bool cli_flag(struct cli *cli, const char *name)
 
 static int apply_set(struct cli *cli, const char *pair)
 {
-	char name[CONFIG_TEXT_MAX], why[2 * CONFIG_TEXT_MAX];
-	const char *equals = strchr(pair, '=');
+	char why[4 * CONFIG_TEXT_MAX];
 
-	if (equals == NULL || (size_t)(equals - pair) >= sizeof(name) ||
-	    cli->set_count == (int)ARRAY_COUNT(cli->sets)) {
-		(void)fprintf(stderr, "millrace: --set wants NAME=VALUE, at most %zu times\n",
+	if (cli->set_count == (int)ARRAY_COUNT(cli->sets)) {
+		(void)fprintf(stderr, "millrace: --set at most %zu times\n",
 			      ARRAY_COUNT(cli->sets));
 		return CLI_USAGE;
 	}
-	(void)snprintf(name, sizeof(name), "%.*s", (int)(equals - pair), pair);
-	if (config_set(&cli->config, name, equals + 1, why, sizeof(why)) != 0) {
+	if (config_assign(&cli->config, pair, why, sizeof(why)) != 0) {
 		(void)fprintf(stderr, "millrace: %s\n", why);
 		return CLI_USAGE;
 	}

@@ -53,6 +53,27 @@ static void test_config_refuses_with_the_allowed_range(void **state)
 	assert_int_equal(config.port, 19092);
 }
 
+static void test_config_assigns_as_on_a_command_line(void **state)
+{
+	char text[2 * CONFIG_TEXT_MAX], why[2 * CONFIG_TEXT_MAX + 64];
+	struct config config;
+
+	(void)state;
+	config_init(&config);
+	assert_int_equal(config_assign(&config, "port=19092", why, sizeof(why)), 0);
+	assert_int_equal(config.port, 19092);
+	assert_int_equal(config_assign(&config, " data.dir = /a=b ", why, sizeof(why)), 0);
+	assert_string_equal(config.data_dir, "/a=b");
+	assert_int_equal(config_assign(&config, "port", why, sizeof(why)), ERR_CONFIG);
+	assert_non_null(strstr(why, "NAME=VALUE"));
+	assert_int_equal(config_assign(&config, "prot=1", why, sizeof(why)), ERR_CONFIG);
+	assert_int_equal(config_assign(&config, "=1", why, sizeof(why)), ERR_CONFIG);
+	memset(text, 'n', sizeof(text));
+	memcpy(text + CONFIG_TEXT_MAX, "=1", 3);
+	assert_int_equal(config_assign(&config, text, why, sizeof(why)), ERR_CONFIG);
+	assert_int_equal(config.port, 19092);
+}
+
 static void test_config_file_names_the_line_at_fault(void **state)
 {
 	struct config config;
@@ -105,6 +126,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_config_defaults_are_kafkas),
 		cmocka_unit_test(test_config_refuses_with_the_allowed_range),
+		cmocka_unit_test(test_config_assigns_as_on_a_command_line),
 		cmocka_unit_test(test_config_file_names_the_line_at_fault),
 		cmocka_unit_test(test_config_print_loads_back),
 		cmocka_unit_test(test_config_finish_derives_one_run_dir_per_data_dir),

@@ -49,7 +49,7 @@ void machine_init(struct machine *machine,
 /** All of it, in the order people read it. */
 void machine_check(struct machine *machine, const struct config *config);
 
-/** The port of dpdk.port: af_xdp, memif, tap or PCI; says one thing when there is none. */
+/** The port of dpdk.port, of any kind; says one thing when there is none. */
 void machine_check_port(struct machine *machine, const struct config *config);
 
 /** io_uring, huge pages, AF_XDP, limits. */

@@ -22,6 +22,7 @@
 #define PCI_BRIDGE     0x06 /* they need no driver of ours */
 #define ARP_ETHERNET   1    /* sys/class/net/IFACE/type */
 #define XDP_FRAME_MAX  3502 /* MTU that fits an af_xdp buffer of one page */
+#define PACKET_MTU_MAX 1500 /* its driver takes no more */
 #define HUGEPAGES_WANT 16   /* 2 MiB pages of packet buffers on the port's node, a core */
 #define CPUS_MAX       64
 
@@ -374,6 +375,49 @@ static void check_tap(struct machine *machine, const char *name)
 		machine_say(machine, "port", MACHINE_GOOD, "", "tap %s can be made", name);
 }
 
+/* Its driver takes what the kernel has room for, beside the kernel's own stack. */
+static void check_af_packet(struct machine *machine, const struct config *config, const char *name)
+{
+	if (!check_name(machine, name))
+		return;
+	if (!machine_exists(machine, "/sys/class/net/%s", name)) {
+		machine_say(machine, "port", MACHINE_BAD, "name another in dpdk.port",
+			    "there is no interface %s", name);
+		return;
+	}
+	machine_say(machine, "port", MACHINE_WEAK, "dpdk.port=af_xdp:IFACE, or sockets alone",
+		    "af_packet on %s is for tests: it loses packets under load", name);
+	if (config->dpdk_mtu > PACKET_MTU_MAX)
+		machine_say(machine, "port MTU", MACHINE_BAD,
+			    "lower dpdk.mtu, and the MTU of its peers",
+			    "MTU %d is more than an af_packet port takes: at most %d",
+			    (int)config->dpdk_mtu, PACKET_MTU_MAX);
+	check_carrier(machine, name);
+}
+
+/* The switch is there first, and listens. */
+static void check_virtio(struct machine *machine, const char *socket_path)
+{
+	struct stat info;
+
+	if (strlen(socket_path) >= sizeof(((struct sockaddr_un *)0)->sun_path))
+		machine_say(machine, "port", MACHINE_BAD, "a shorter path in dpdk.port",
+			    "vhost-user socket %.100s... is a longer path than sockets have",
+			    socket_path);
+	else if (stat(socket_path, &info) < 0)
+		machine_say(machine, "port", MACHINE_BAD,
+			    "start the switch that serves it before the box, or correct dpdk.port",
+			    "there is no vhost-user socket %s", socket_path);
+	else if (!S_ISSOCK(info.st_mode))
+		machine_say(machine, "port", MACHINE_BAD, "another path in dpdk.port",
+			    "vhost-user socket %s is a file of another kind", socket_path);
+	else if (access(socket_path, W_OK) < 0)
+		machine_say(machine, "port", MACHINE_BAD, "give it to this user",
+			    "vhost-user socket %s is not this user's to open", socket_path);
+	else
+		machine_say(machine, "port", MACHINE_GOOD, "", "vhost-user socket %s", socket_path);
+}
+
 static void check_memif(struct machine *machine, const char *socket_path)
 {
 	char folder[CONFIG_TEXT_MAX];
@@ -413,6 +457,10 @@ void machine_check_port(struct machine *machine, const struct config *config)
 					    : "dpdk.port is none: kernel sockets only");
 	else if (strncmp(port, "af_xdp:", 7) == 0)
 		check_af_xdp(machine, config, port + 7);
+	else if (strncmp(port, "af_packet:", 10) == 0)
+		check_af_packet(machine, config, port + 10);
+	else if (strncmp(port, "virtio:", 7) == 0)
+		check_virtio(machine, port + 7);
 	else if (strncmp(port, "tap:", 4) == 0)
 		check_tap(machine, port + 4);
 	else if (strncmp(port, "memif:", 6) == 0)
@@ -421,9 +469,8 @@ void machine_check_port(struct machine *machine, const struct config *config)
 		 strspn(port, "0123456789abcdefABCDEF:.") == strlen(port))
 		check_pci(machine, config);
 	else
-		machine_say(
-			machine, "port", MACHINE_BAD, "correct dpdk.port",
-			"port \"%.64s\" is none of af_xdp:IFACE, memif:SOCKET, tap:NAME or a PCI "
-			"address",
-			port);
+		machine_say(machine, "port", MACHINE_BAD, "correct dpdk.port",
+			    "port \"%.64s\" is none of af_xdp:IFACE, memif:SOCKET, tap:NAME, "
+			    "virtio:SOCKET, af_packet:IFACE or a PCI address",
+			    port);
 }

@@ -13,9 +13,11 @@
 #include "dataplane/core/channel.h"
 #include "dataplane/core/channel_server.h"
 #include "dataplane/core/housekeeper_impl.h"
+#include "dataplane/nic/nic.h"
 
 #define MESH_PER_TURN_MAX 1024
 #define HOUSEKEEP_NS      NS_PER_S /* between rounds over all logs */
+#define NIC_NS            (100 * NS_PER_MS)
 
 static uint64_t generation(const struct housekeeper *housekeeper)
 {
@@ -292,8 +294,19 @@ static int64_t run_due(struct housekeeper *housekeeper)
 		housekeeper->checkpoint_ns =
 			now_ns + housekeeper->args.config->checkpoint_ms * NS_PER_MS;
 	}
+	if (housekeeper->nic != NULL && now_ns >= housekeeper->nic_ns) {
+		nic_tend(housekeeper->nic, now_ns);
+		housekeeper->nic_ns = now_ns + NIC_NS;
+	}
 	next_ns = MIN(housekeeper->housekeep_ns, housekeeper->checkpoint_ns);
+	if (housekeeper->nic != NULL)
+		next_ns = MIN(next_ns, housekeeper->nic_ns);
 	return MAX((next_ns - now_ns) / NS_PER_MS, 0) + 1;
+}
+
+void housekeeper_tend_port(struct housekeeper *housekeeper, struct nic *nic)
+{
+	housekeeper->nic = nic;
 }
 
 void housekeeper_run(struct housekeeper *housekeeper, const volatile sig_atomic_t *stop)

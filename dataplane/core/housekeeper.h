@@ -3,7 +3,8 @@
  * @file
  * The housekeeper: the dataplane's main thread, which does all that may block for the poll cores.
  * It loads cluster snapshots, opens, closes and removes logs, hands tables of topics to the cores,
- * prepares file space and deletes old segments, writes checkpoints, and serves control's socket.
+ * prepares file space and deletes old segments, writes checkpoints, resets a port that asks for it,
+ * and serves control's socket.
  *
  * Order of a new snapshot: partitions that are gone are detached and removed first (a topic made
  * anew has the same folder names), new ones are opened and attached, then every core gets the table,
@@ -22,6 +23,7 @@
 
 struct housekeeper;
 struct channel_server;
+struct nic;
 
 struct housekeeper_args {
 	const struct config *config;
@@ -46,6 +48,9 @@ NODISCARD int housekeeper_new(const struct housekeeper_args *args,
 
 /** Cores run now: hand them the logs, then the table, which lets them serve. */
 void housekeeper_begin(struct housekeeper *housekeeper);
+
+/** Look after a port from now on: one that asks for a reset gets it. @param nic  borrowed; NULL: none */
+void housekeeper_tend_port(struct housekeeper *housekeeper, struct nic *nic);
 
 /** Serve until *stop is set (by a signal, which also ends the sleep). */
 void housekeeper_run(struct housekeeper *housekeeper, const volatile sig_atomic_t *stop);

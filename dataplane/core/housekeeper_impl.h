@@ -32,6 +32,8 @@ struct housekeeper {
 	int64_t progress_ns;            /* next progress line of the recovery */
 	int64_t housekeep_ns;           /* next round over all logs */
 	int64_t checkpoint_ns;          /* next checkpoint */
+	struct nic *nic;                /* NULL: none */
+	int64_t nic_ns;                 /* next look at it */
 	int32_t error;                  /* first failure of closing a log */
 };
 

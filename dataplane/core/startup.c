@@ -486,6 +486,7 @@ enum startup_code startup_open(const struct config *config, struct box **ret_box
 
 void startup_serve(struct box *box, const volatile sig_atomic_t *stop)
 {
+	housekeeper_tend_port(box->housekeeper, box->nic);
 	housekeeper_run(box->housekeeper, stop);
 }
 

@@ -47,6 +47,7 @@ static struct nic_config port_of(const struct box *box)
 		.mtu = (uint16_t)box->config->dpdk_mtu,
 		.descriptors = DESCRIPTORS,
 		.buffers = BUFFERS,
+		.tcp_port = (uint16_t)box->config->port,
 		.is_plain = !box->config->dpdk_offloads,
 	};
 }
@@ -167,7 +168,7 @@ int startup_transports_open(struct box *box)
 			       config->socket_address, ports);
 	}
 	if (box->nic != NULL)
-		(void)snprintf(dpdk, sizeof(dpdk), "dpdk on %.120s at %.32s:%s", box->nic->describe,
+		(void)snprintf(dpdk, sizeof(dpdk), "dpdk on %.160s at %.32s:%s", box->nic->describe,
 			       config->dpdk_address, ports);
 	if (box->nic == NULL && sockets[0] == '\0') {
 		log_error("no transport: %s",

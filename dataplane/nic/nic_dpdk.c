@@ -286,11 +286,10 @@ int nic_dpdk_open(const struct nic_config *config, struct nic **ret_nic, char *r
 	int r;
 
 	if (nic_port_parse(config->port, &kind, &name) != 0) {
-		(void)snprintf(
-			reterr, reterr_size,
-			"port \"%.64s\" is none of af_xdp:IFACE, memif:SOCKET, tap:NAME or a "
-			"PCI address",
-			config->port);
+		(void)snprintf(reterr, reterr_size,
+			       "port \"%.64s\" is none of af_xdp:IFACE, memif:SOCKET, tap:NAME, "
+			       "virtio:SOCKET, af_packet:IFACE or a PCI address",
+			       config->port);
 		return -EINVAL;
 	}
 	r = check_config(config, reterr, reterr_size);

@@ -38,7 +38,8 @@ struct nic_dpdk_device {
 struct nic_dpdk {
 	struct nic nic;
 	enum nic_port_kind kind;
-	uint16_t descriptors;
+	uint16_t descriptors;      /* as the settings have it, and the sum of buffers */
+	uint16_t rx_ring, tx_ring; /* the nearest that the device can */
 	uint32_t buffers;
 	uint16_t device_count;
 	int lock_fd; /* one box per interface, one server per memif; -1: not locked */

@@ -209,10 +209,10 @@ static int setup_queue(struct nic_dpdk *dpdk, uint16_t queue, const struct rte_e
 	if (r != 0)
 		return r;
 	nic_xsk_scan(&before);
-	r = rte_eth_rx_queue_setup(at->port_id, at->index, dpdk->descriptors, SOCKET_ID_ANY, NULL,
+	r = rte_eth_rx_queue_setup(at->port_id, at->index, dpdk->rx_ring, SOCKET_ID_ANY, NULL,
 				   at->pool);
 	if (r == 0)
-		r = rte_eth_tx_queue_setup(at->port_id, at->index, dpdk->descriptors, SOCKET_ID_ANY,
+		r = rte_eth_tx_queue_setup(at->port_id, at->index, dpdk->tx_ring, SOCKET_ID_ANY,
 					   &tx);
 	if (r != 0) {
 		(void)snprintf(reterr, reterr_size,
@@ -282,9 +282,17 @@ static void use_spreading(struct nic_dpdk *dpdk, uint16_t queues,
 static int setup_queues(struct nic_dpdk *dpdk, uint16_t index, uint16_t queues,
 			const struct rte_eth_dev_info *info, char *reterr, size_t reterr_size)
 {
+	int r;
+
+	dpdk->rx_ring = dpdk->tx_ring = dpdk->descriptors;
+	r = rte_eth_dev_adjust_nb_rx_tx_desc(dpdk->devices[index].id, &dpdk->rx_ring,
+					     &dpdk->tx_ring);
+	if (r != 0) {
+		(void)snprintf(reterr, reterr_size, "the port has no rings: %s", rte_strerror(-r));
+		return r;
+	}
 	for (uint16_t i = 0; i < queues; i++) {
 		uint16_t queue = (uint16_t)(index + i);
-		int r;
 
 		dpdk->queues[queue].port_id = dpdk->devices[index].id;
 		dpdk->queues[queue].index = i;

@@ -330,6 +330,49 @@ static void test_machine_port_memif(void **state)
 	rig_close(&rig);
 }
 
+static void test_machine_port_virtio(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	rig_open(&rig);
+	(void)snprintf(rig.config.dpdk_port, sizeof(rig.config.dpdk_port), "virtio:%s/no.sock",
+		       rig.root);
+	machine_check_port(&rig.machine, &rig.config);
+	rig_expect(&rig, "port", MACHINE_BAD, "there is no vhost-user socket", "start the switch");
+	rig_write(&rig, "/plain", "");
+	(void)snprintf(rig.config.dpdk_port, sizeof(rig.config.dpdk_port), "virtio:%s/plain",
+		       rig.root);
+	rig.count = 0;
+	machine_check_port(&rig.machine, &rig.config);
+	rig_expect(&rig, "port", MACHINE_BAD, "another kind", "another path");
+	(void)snprintf(rig.config.dpdk_port, sizeof(rig.config.dpdk_port), "virtio:/%0200d", 0);
+	rig.count = 0;
+	machine_check_port(&rig.machine, &rig.config);
+	rig_expect(&rig, "port", MACHINE_BAD, "longer path", "shorter");
+	rig_close(&rig);
+}
+
+static void test_machine_port_af_packet(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	rig_open(&rig);
+	rig_write(&rig, "/proc/self/status", "CapEff:\t000001ffffffffff\n");
+	(void)snprintf(rig.config.dpdk_port, sizeof(rig.config.dpdk_port), "af_packet:eth9");
+	machine_check_port(&rig.machine, &rig.config);
+	rig_expect(&rig, "port", MACHINE_BAD, "no interface eth9", "dpdk.port");
+	rig_write(&rig, "/sys/class/net/eth9/flags", "0x1003\n");
+	rig_write(&rig, "/sys/class/net/eth9/carrier", "1\n");
+	rig.config.dpdk_mtu = 9000;
+	rig.count = 0;
+	machine_check_port(&rig.machine, &rig.config);
+	rig_expect(&rig, "port", MACHINE_WEAK, "for tests", "af_xdp");
+	rig_expect(&rig, "port MTU", MACHINE_BAD, "at most 1500", "lower dpdk.mtu");
+	rig_close(&rig);
+}
+
 static void test_machine_port_of_no_kind(void **state)
 {
 	struct rig rig;
@@ -365,6 +408,8 @@ int main(void)
 		cmocka_unit_test(test_machine_port_no_interface),
 		cmocka_unit_test(test_machine_port_tap),
 		cmocka_unit_test(test_machine_port_memif),
+		cmocka_unit_test(test_machine_port_virtio),
+		cmocka_unit_test(test_machine_port_af_packet),
 		cmocka_unit_test(test_machine_port_of_no_kind),
 	};
 

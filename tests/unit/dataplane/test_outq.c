@@ -3,8 +3,13 @@
  * Claims: bytes come out as they went in, from any position, whatever mix of copies and chunk
  * references was queued; a full pool refuses whole pushes; nothing leaks: after clear the pool is
  * full again and every chunk has its reference back. Shown by a random walk against a flat copy.
+ *
+ * Claim: bytes of a chunk that frames point to when they are popped keep the chunk and the extent until
+ * the last frame is gone, on whatever thread; the owning core takes them back. Shown with a port that
+ * counts, and frames that go on other threads all at once.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -134,6 +139,138 @@ static void test_outq_yields_what_was_queued(void **state)
 	outq_pool_free(pool);
 }
 
+/* ---- frames that point into the queue ---- */
+
+static uint64_t lent_frames[BLOCKS]; /* of each: and one for the queue */
+
+static bool port_lent_end(struct nic *nic, struct nic_lent *lent)
+{
+	(void)nic;
+	return __atomic_sub_fetch(&lent_frames[lent->books[0]], 1, __ATOMIC_ACQ_REL) == 0;
+}
+
+static const struct nic_ops port_ops = { .lent_end = port_lent_end };
+static struct nic port = { .ops = &port_ops };
+
+static void lend(struct nic_lent *lent, uint64_t id, uint64_t frames)
+{
+	assert_non_null(lent->on_back);
+	lent->nic = &port;
+	lent->books[0] = id;
+	lent_frames[id] = 1 + frames;
+}
+
+static void frame_goes(struct nic_lent *lent)
+{
+	if (port_lent_end(&port, lent))
+		lent->on_back(lent);
+}
+
+static void test_outq_popped_bytes_stay_while_frames_point_to_them(void **state)
+{
+	struct outq_pool *pool = outq_pool_new(2);
+	struct chunk chunk = { .refs = 2 };
+	struct outq_piece pieces[3];
+	static uint8_t bytes[1000];
+	struct outq queue;
+
+	(void)state;
+	outq_init(&queue, pool);
+	assert_int_equal(outq_push_copy(&queue, bytes, 10), 0);
+	assert_int_equal(outq_push_chunk(&queue, bytes, 1000, &chunk), 0);
+	assert_int_equal(outq_pieces(&queue, 4, 500, pieces, 3), 2);
+	assert_int_equal(pieces[0].size, 6);
+	assert_null(pieces[0].lent);
+	assert_ptr_equal(pieces[1].bytes, bytes);
+	assert_int_equal(pieces[1].size, 494);
+	assert_int_equal(outq_pieces(&queue, 4, 500, pieces, 1), 1);
+	assert_int_equal(outq_pieces(&queue, 510, 500, pieces, 3), 1);
+	assert_ptr_equal(pieces[0].bytes, bytes + 500);
+	assert_int_equal(outq_pieces(&queue, 1010, 0, pieces, 3), 0);
+	lend(pieces[0].lent, 0, 2);
+	frame_goes(pieces[0].lent);
+	outq_pop(&queue, 1010);
+	assert_int_equal(outq_pool_lent_count(pool), 1);
+	assert_int_equal(chunk.refs, 2);
+	assert_int_equal(pool->extent_free_count, 1);
+	outq_pool_collect(pool);
+	assert_int_equal(outq_pool_lent_count(pool), 1);
+	frame_goes(pieces[0].lent);
+	assert_int_equal(chunk.refs, 2); /* until the core looks */
+	outq_pool_collect(pool);
+	assert_int_equal(outq_pool_lent_count(pool), 0);
+	assert_int_equal(chunk.refs, 1);
+	assert_int_equal(pool->extent_free_count, 2);
+	outq_pool_free(pool);
+}
+
+/* Whose frames are gone when it is popped is free at once. */
+static void test_outq_sent_bytes_are_free_when_popped(void **state)
+{
+	struct outq_pool *pool = outq_pool_new(2);
+	struct chunk chunk = { .refs = 2 };
+	struct outq_piece piece;
+	static uint8_t bytes[100];
+	struct outq queue;
+
+	(void)state;
+	outq_init(&queue, pool);
+	assert_int_equal(outq_push_chunk(&queue, bytes, 100, &chunk), 0);
+	assert_int_equal(outq_pieces(&queue, 0, 100, &piece, 1), 1);
+	lend(piece.lent, 0, 1);
+	frame_goes(piece.lent);
+	outq_pop(&queue, 99);
+	assert_int_equal(chunk.refs, 2);
+	outq_pop(&queue, 1);
+	assert_int_equal(chunk.refs, 1);
+	assert_int_equal(outq_pool_lent_count(pool), 0);
+	assert_int_equal(pool->extent_free_count, 2);
+	outq_pool_free(pool);
+}
+
+static void *frames_go(void *ctx)
+{
+	struct nic_lent **lent = ctx;
+
+	for (uint32_t i = 0; i < BLOCKS; i++)
+		frame_goes(lent[i]);
+	return NULL;
+}
+
+static void test_outq_frames_may_go_on_any_thread(void **state)
+{
+	struct outq_pool *pool = outq_pool_new(BLOCKS);
+	struct chunk chunk = { .refs = 1 };
+	struct nic_lent *lent[BLOCKS];
+	static uint8_t bytes[10];
+	struct outq queue;
+
+	(void)state;
+	outq_init(&queue, pool);
+	for (uint32_t round = 0; round < 200; round++) {
+		pthread_t threads[3];
+
+		for (uint32_t i = 0; i < BLOCKS; i++) {
+			struct outq_piece piece;
+
+			assert_int_equal(outq_push_chunk(&queue, bytes, 10, chunk_ref(&chunk)), 0);
+			assert_int_equal(outq_pieces(&queue, 10 * i, 10, &piece, 1), 1);
+			lent[i] = piece.lent;
+			lend(lent[i], i, ARRAY_COUNT(threads));
+		}
+		for (uint32_t i = 0; i < ARRAY_COUNT(threads); i++)
+			assert_int_equal(pthread_create(&threads[i], NULL, frames_go, lent), 0);
+		outq_clear(&queue);
+		for (uint32_t i = 0; i < ARRAY_COUNT(threads); i++)
+			assert_int_equal(pthread_join(threads[i], NULL), 0);
+		outq_pool_collect(pool);
+		assert_int_equal(outq_pool_lent_count(pool), 0);
+		assert_int_equal(chunk.refs, 1);
+		assert_int_equal(pool->extent_free_count, BLOCKS);
+	}
+	outq_pool_free(pool);
+}
+
 /* The chunk here has no pool: only its references count. */
 void chunk_unref(struct chunk *chunk)
 {
@@ -147,6 +284,9 @@ int main(void)
 		cmocka_unit_test(test_outq_small_copies_share_a_block),
 		cmocka_unit_test(test_outq_a_full_pool_refuses_whole_pushes),
 		cmocka_unit_test(test_outq_yields_what_was_queued),
+		cmocka_unit_test(test_outq_popped_bytes_stay_while_frames_point_to_them),
+		cmocka_unit_test(test_outq_sent_bytes_are_free_when_popped),
+		cmocka_unit_test(test_outq_frames_may_go_on_any_thread),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -65,7 +65,7 @@ enum tcp_hystart_phase tcp_hystart_on_ack(struct tcp_hystart *hystart, int64_t r
 
 bool tcp_hystart_on_train(struct tcp_hystart *hystart, bool is_paced, int64_t now_ns)
 {
-	int64_t limit_ns = is_paced ? hystart->shortest_ns : hystart->shortest_ns / 2;
+	int64_t limit_ns = hystart->shortest_ns / 4 * (is_paced ? 3 : 2);
 
 	if (now_ns - hystart->wagon_ns > MIN(GAP_MAX_NS, limit_ns / 2))
 		hystart->train_ns = now_ns;

@@ -8,7 +8,7 @@
  * A queue shorter than a round trip's worth overflows in the very round that fills the path, which no
  * such comparison sees. The train of acknowledgements does, by which HyStart found the end before: one
  * without gaps that lasts half a round trip says that the window sent as fast as it goes fills the
- * path, and slow start is over. What is paced takes its time by itself, so there it is a whole one.
+ * path, and slow start is over. What is paced takes half of it by itself, so there it is three quarters.
  *
  * Context: owning core. Memory: caller's struct. Source: RFC 9406; Ha and Rhee, "Taming the elephants:
  * New TCP slow start", 2011, section 4.2 (the train).

@@ -209,7 +209,7 @@ enum option_name {
 	OPT_ADDRESS,
 	OPT_CONGESTION,
 	OPT_ECN,
-	OPT_PACING,
+	OPT_NO_PACING,
 	OPT_LIMIT_MS,
 	OPT_COUNT
 };
@@ -238,7 +238,7 @@ static const struct option known[OPT_COUNT + 1] = {
 	[OPT_ADDRESS] = { "address", required_argument, NULL, OPT_ADDRESS },
 	[OPT_CONGESTION] = { "congestion", required_argument, NULL, OPT_CONGESTION },
 	[OPT_ECN] = { "ecn", no_argument, NULL, OPT_ECN },
-	[OPT_PACING] = { "pacing", no_argument, NULL, OPT_PACING },
+	[OPT_NO_PACING] = { "no-pacing", no_argument, NULL, OPT_NO_PACING },
 	[OPT_LIMIT_MS] = { "limit-ms", required_argument, NULL, OPT_LIMIT_MS },
 };
 
@@ -329,8 +329,8 @@ static bool take_option(struct talk_plan *plan, int option)
 		return true;
 	case OPT_ECN:
 		return plan->has_ecn = true;
-	case OPT_PACING:
-		return plan->has_pacing = true;
+	case OPT_NO_PACING:
+		return plan->is_unpaced = true;
 	case OPT_CONGESTION:
 		plan->congestion = optarg;
 		return true;

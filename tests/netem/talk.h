@@ -38,7 +38,7 @@ struct talk_plan {
 	const char *own_address; /* own TCP */
 	const char *congestion;  /* name of an algorithm; NULL: the stack's default */
 	bool has_ecn;            /* own TCP: asks for it, else it accepts it */
-	bool has_pacing;         /* own TCP */
+	bool is_unpaced;         /* own TCP */
 	int64_t limit_ns;        /* whatever is open then is reported so */
 };
 

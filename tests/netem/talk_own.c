@@ -250,7 +250,7 @@ int main(int argc, char **argv)
 	config.window_max = own.plan.window_max != 0 ? own.plan.window_max : WINDOW_MAX;
 	config.output_size = config.window_max;
 	config.ecn = own.plan.has_ecn ? TCP_ECN_REQUEST : TCP_ECN_ACCEPT;
-	config.has_pacing = own.plan.has_pacing;
+	config.has_pacing = !own.plan.is_unpaced;
 	if (own.plan.congestion != NULL && strcmp(own.plan.congestion, "newreno") == 0)
 		config.congestion = TCP_CC_NEWRENO;
 	config.connections_max = own.plan.connections + 1;

@@ -39,15 +39,18 @@ LINKS = {
     "queue": "rate-mbit=200,queue-kib=128,delay-us=5000",
     "newreno": "loss=0.005,delay-us=2000",
     "ecn": "mark=0.01,delay-us=2000",
-    "pacing": "rate-mbit=200,queue-kib=64,delay-us=5000",
+    "bursts": "rate-mbit=200,queue-kib=64,delay-us=5000",
 }
 # What side a is told beside that, as our TCP and as Linux's.
 OWN_WORDS = {
     "delay-20ms": ["--window", str(4 << 20)],  # more is under way than our usual window
     "newreno": ["--congestion", "newreno"],
     "ecn": ["--ecn"],
-    "pacing": ["--pacing"],
+    "bursts": ["--no-pacing"],  # boxes pace unless told not to
 }
+# Bytes of links that take longer for what the others send: the same of both, however slowly a full
+# output queue drains.
+SIZES = {"delay-20ms-loss-1": 1_500_000}
 CONGESTION = {"newreno": "reno"}  # of Linux, on either side; else CUBIC
 COUNTED = {"loss": "lost", "mark": "marked", "reorder": "reordered", "duplicate": "duplicated",
            "corrupt": "corrupted"}
@@ -171,7 +174,9 @@ class Matrix:
 
     def transfer(self, name, sender, kind):
         options, link = self.rig.options, LINKS[name]
-        source = End("--send", str(options.size), "--send-ms", str(options.send_ms), connects=True)
+        size = options.size if options.long else SIZES.get(name, options.size)
+        limit_ms = options.send_ms if size == options.size else options.limit * 1000
+        source = End("--send", str(size), "--send-ms", str(limit_ms), connects=True)
         sink = End("--shut-after-eof")
         ends = {"a": source, "l": sink} if sender == "a" else {"a": sink, "l": source}
         ends["a"].kind = kind

@@ -199,6 +199,66 @@ static void test_wireport_leaves_checksums_to_the_port(void **state)
 	exchange_stream(); /* the client judges every checksum */
 }
 
+static int up_merged(void **state)
+{
+	near_offloads = NIC_RX_MERGE;
+	client_tso = 20000;
+	return world_up(state);
+}
+
+static int down_merged(void **state)
+{
+	near_offloads = client_tso = 0;
+	return world_down(state);
+}
+
+/* A port that merges: payload comes in several buffers, to this core and to another one. */
+static void test_wireport_takes_merged_segments(void **state)
+{
+	(void)state;
+	for (uint16_t i = 0; i < CORES; i++) {
+		w.sent_pos = w.got_size = 0;
+		w.is_connected = false;
+		open_connection((uint16_t)(9092 + i));
+		tcp_send(w.tcb, STREAM, w.now_ns);
+		for (int turn = 0; turn < 200000 && w.got_size < STREAM; turn++)
+			step();
+		assert_int_equal(w.got_size, STREAM);
+		assert_memory_equal(w.got, w.sent, STREAM);
+		assert_true(counted(i, COUNTER_WIREPORT_RX_MERGED) > 10);
+		tcp_abort(w.tcb, w.now_ns);
+		steps(100);
+		assert_int_equal(sessions_open, 0);
+	}
+	assert_true(counted(0, COUNTER_WIREPORT_HANDED_OVER) > 10);
+}
+
+/* The reader takes nothing for a while: all further buffers are kept, one by one. */
+static void test_wireport_keeps_merged_segments(void **state)
+{
+	(void)state;
+	test_wireport_keeps_what_is_refused(state);
+	assert_true(counted(0, COUNTER_WIREPORT_RX_MERGED) > 10);
+}
+
+/* Who knew the port learns where it is after its link or its device came back. */
+static void test_wireport_announces_a_port_that_is_back(void **state)
+{
+	(void)state;
+	steps(10);
+	assert_int_equal(w.arp_announced, 1);
+	w.near->link_changes += 2;
+	step();
+	step();
+	assert_int_equal(w.arp_announced, 2);
+	assert_int_equal(counted(0, COUNTER_WIREPORT_LINK_CHANGES), 2);
+	w.near->resets++;
+	steps(3);
+	assert_int_equal(w.arp_announced, 3);
+	assert_int_equal(counted(0, COUNTER_WIREPORT_RESETS), 1);
+	assert_int_equal(counted(1, COUNTER_WIREPORT_RESETS), 0);
+}
+
 static void test_wireport_hands_over_to_owner(void **state)
 {
 	(void)state;
@@ -450,6 +510,11 @@ int main(void)
 		ROW(test_wireport_waits_for_the_port),
 		ROW(test_wireport_lets_stuck_frames_go),
 		ROW(test_wireport_leaves_checksums_to_the_port),
+		cmocka_unit_test_setup_teardown(test_wireport_takes_merged_segments, up_merged,
+						down_merged),
+		cmocka_unit_test_setup_teardown(test_wireport_keeps_merged_segments, up_merged,
+						down_merged),
+		ROW(test_wireport_announces_a_port_that_is_back),
 		ROW(test_wireport_hands_over_to_owner),
 		ROW(test_wireport_session_closes_or_aborts),
 		ROW(test_wireport_refused_session_is_reset),

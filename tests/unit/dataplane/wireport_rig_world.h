@@ -8,6 +8,7 @@
 #include "wireport_rig.h"
 
 static uint32_t near_offloads; /* of the box's port, from the next start on */
+static uint16_t client_tso;    /* what the client sends at once; 0: a segment */
 
 static void step(void)
 {
@@ -58,6 +59,8 @@ static int world_up(void **state)
 	session_refuses = session_owes = false;
 	assert_int_equal(nic_mem_open(1500, DEPTH, &w.near, &w.far), 0);
 	w.near->offloads = near_offloads;
+	w.far->offloads = client_tso > 0 ? NIC_TX_CHECKSUM | NIC_TX_PIECES | NIC_TX_SPLIT : 0;
+	tcp.tso_size = client_tso;
 	w.mesh = mesh_new(CORES);
 	w.client = tcp_stack_new(&tcp, &client_ops, NULL, &w.counters[CORES], w.now_ns);
 	w.sent = malloc(STREAM);

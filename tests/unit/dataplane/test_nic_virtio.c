@@ -2,8 +2,9 @@
 /*
  * A DPDK port with all that hardware brings, and no hardware: virtio on our side, DPDK's vhost driver
  * as the switch on the other. Frames cross on two queues; merged ones arrive in pieces that are held
- * and freed alone, with their checksums vouched for; missing checksums are put in by the port; and a
- * switch that goes away and comes back finds the port again, while its cores poll on.
+ * and freed alone, with their checksums vouched for; missing checksums are put in by the port, which
+ * also takes several segments as one frame; and a switch that goes away and comes back finds the port
+ * again, while its cores poll on.
  */
 #include <poll.h>
 #include <pthread.h>
@@ -313,6 +314,53 @@ static void test_nic_virtio_merged_frames_come_in_pieces(void **state)
 	peer_down();
 }
 
+/* A frame of several segments leaves in one, with what a device needs to cut it. This switch hands it on
+   as it is, as one to another guest. */
+static void test_nic_virtio_frames_to_cut(void **state)
+{
+	struct nic_packet packet;
+	struct rte_mbuf *mbuf;
+	struct nic *nic;
+	uint32_t at;
+
+	(void)state;
+	peer_up();
+	nic = open_port(false);
+	assert_true((nic->offloads & NIC_TX_SPLIT) != 0);
+	assert_false((nic->offloads & NIC_TX_LENT) != 0); /* it sees DPDK's memory only */
+	for (int round = 0; round < 100; round++) {
+		assert_true(nic_tx_alloc(nic, 0, &packet));
+		fill(packet.data, 0, HEADERS);
+		packet.size = HEADERS;
+		packet.split = 1448;
+		packet.wants_checksum = true;
+		for (at = HEADERS; at < MERGED; at = HEADERS + packet.more) {
+			uint16_t size = (uint16_t)MIN(MERGED - at, 1500U);
+			uint8_t *more = nic_tx_extend(nic, 0, &packet, size);
+
+			assert_non_null(more);
+			fill(more, at, size);
+		}
+		while (nic_tx_offer(nic, 0, &packet, 1) != 1)
+			wait_ms();
+		mbuf = peer_receive(0);
+		assert_int_equal(rte_pktmbuf_pkt_len(mbuf), MERGED);
+		assert_int_equal(mbuf->tso_segsz, 1448);
+		at = 0;
+		for (const struct rte_mbuf *piece = mbuf; piece != NULL; piece = piece->next) {
+			uint32_t skip = at == 0 ? HEADERS : 0; /* lengths and sums are put in */
+
+			check_bytes(rte_pktmbuf_mtod_offset(piece, uint8_t *, skip), at + skip,
+				    piece->data_len - skip);
+			at += piece->data_len;
+		}
+		assert_int_equal(at, MERGED);
+		rte_pktmbuf_free(mbuf);
+	}
+	nic_close(nic);
+	peer_down();
+}
+
 static void test_nic_virtio_plain_uses_no_offload(void **state)
 {
 	struct nic *nic;
@@ -438,6 +486,7 @@ int main(void)
 		cmocka_unit_test(test_nic_virtio_two_queues),
 		cmocka_unit_test(test_nic_virtio_checksums_both_ways),
 		cmocka_unit_test(test_nic_virtio_merged_frames_come_in_pieces),
+		cmocka_unit_test(test_nic_virtio_frames_to_cut),
 		cmocka_unit_test(test_nic_virtio_plain_uses_no_offload),
 		cmocka_unit_test(test_nic_virtio_survives_its_switch),
 	};

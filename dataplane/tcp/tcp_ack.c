@@ -135,6 +135,7 @@ void tcp_ack_handshake(struct tcb *tcb, const struct tcp_packet *packet, int64_t
 		tcp_rtt_handshake_lost(&tcb->rtt);
 	tcb->retries = 0;
 	tcb->snd_una = packet->ack;
+	tcb->recover = tcb->iss;
 	tcb->snd_wnd = tcb->snd_wnd_max = (uint32_t)packet->window << scale;
 	tcb->snd_wl1 = packet->seq;
 	tcb->snd_wl2 = packet->ack;

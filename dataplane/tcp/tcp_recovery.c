@@ -72,6 +72,8 @@ static uint32_t count_duplicates(struct tcb *tcb, const struct tcp_recovery_ack 
 
 	if (acked > 0 && tcb->recovery != TCP_RECOVERY_FAST) {
 		tcb->duplicate_acks = tcb->duplicate_size = 0;
+		if (tcp_seq_lt(tcb->recover, tcb->snd_una))
+			tcb->recover = tcb->snd_una - 1; /* never half the numbers behind */
 	} else if (acked > 0) {
 		/* A partial one (RFC 6582 section 3.2): one segment filled the hole, the others are
 		   those that the duplicates told of. */
@@ -79,6 +81,9 @@ static uint32_t count_duplicates(struct tcb *tcb, const struct tcp_recovery_ack 
 		tcb->duplicate_size = MIN(tcb->duplicate_size - counted, tcb->sent.size);
 		lose_oldest(tcb);
 		return acked - counted;
+	} else if (ack->is_repetition && tcb->recovery == TCP_RECOVERY_NONE &&
+		   tcp_seq_leq(tcb->snd_una, tcb->recover)) {
+		return 0; /* of what the recovery sent again needlessly (RFC 6582 section 3.2) */
 	} else if (ack->is_repetition && tcb->recovery != TCP_RECOVERY_LOSS) {
 		tcb->duplicate_acks++;
 		tcb->duplicate_size += MIN(mss, tcb->sent.size - tcb->duplicate_size);

@@ -122,10 +122,10 @@ struct tcb {
 					  window, or when one was shut over what was out */
 	uint32_t snd_wnd, snd_wnd_max; /* offered by the peer, scaled; the largest ever */
 	uint32_t snd_wl1, snd_wl2;     /* seq and ack of the last window update */
-	uint32_t recover;              /* snd_nxt when recovery began */
-	uint32_t slow_end;             /* snd_nxt when the mark was told */
-	uint32_t snd_small;            /* end of the last short segment sent */
-	uint32_t duplicate_acks;       /* that reported nothing */
+	uint32_t recover;        /* snd_nxt when the last recovery began, or less than snd_una */
+	uint32_t slow_end;       /* snd_nxt when the mark was told */
+	uint32_t snd_small;      /* end of the last short segment sent */
+	uint32_t duplicate_acks; /* that reported nothing */
 	uint32_t duplicate_size; /* without SACK: bytes that duplicates say have left the network */
 	uint32_t arrived;        /* bytes known to have arrived since output had its last turn */
 	uint64_t queued;         /* bytes in the owner's output queue, from snd_una */

@@ -231,6 +231,8 @@ void sim_tcp_plan_side(struct sim *sim, int index)
 	if (index == SIM_CLIENT)
 		sim->plan.blanks_ts =
 			ways / 32 % 8 == 0 && sim->plan.ghosts == 0 && !sim->plan.has_reopen;
+	/* ... and to see that a repetition was needless before it is one of many. */
+	sim->plan.is_calm = sim->plan.is_calm && !sim->plan.blanks_ts;
 }
 
 static uint64_t pick_size(struct sim *sim)

@@ -351,6 +351,42 @@ static void test_tcp_recovery_rfc8985_timeout_keeps_reports(void **state)
 	rig_close(&rig);
 }
 
+/** Without SACK, answers to what a timeout sent again needlessly look like signs of another loss. */
+static void test_tcp_recovery_rfc6582_no_recovery_after_a_recovery(void **state)
+{
+	static const struct rig_step timeout[] = {
+		{ SEND, .size = 3000 },    { OUT, A, 1, 1, 1000 },
+		{ OUT, A, 1001, 1, 1000 }, { OUT, A, 2001, 1, 1000 },
+		{ WAIT, .size = 200 },     { OUT, A, 1, 1, 1000 },
+		{ IN, A, 1, 1001 },        { BURST },
+		{ OUT, A, 1001, 1, 1000 }, { OUT, A, 2001, 1, 1000 },
+		{ IN, A, 1, 3001 },        { BURST },
+		{ SEND, .size = 2000 },    { RIG_END },
+	};
+	static const struct rig_step repeated[] = {
+		{ IN, A, 1, 3001 }, { IN, A, 1, 3001 },       { IN, A, 1, 3001 }, { BURST },
+		{ QUIET },          { FLIGHT, .size = 2000 }, { IN, A, 1, 5001 }, { RIG_END },
+	};
+	static const struct rig_step lost[] = {
+		{ IN, A, 1, 6001 }, { IN, A, 1, 6001 }, { IN, A, 1, 6001 },
+		{ IN, A, 1, 6001 }, { BURST },          { RIG_END },
+	};
+	struct tcp_config config = rig_config();
+	struct rig rig;
+
+	(void)state;
+	rig_open_mode(&rig, &config, (struct rig_mode){ .rtt_ms = 20, .no_sack = true });
+	rig_play(&rig, timeout);
+	rig.out_next = rig.out_count;
+	rig_play(&rig, repeated);
+	assert_int_equal(counters_get(&rig.counters, COUNTER_TCP_FAST_RETRANSMITS), 0);
+	tcp_send(rig.tcb, 5000, rig.now_ns);
+	rig.out_next = rig.out_count; /* more was sent than was repeated: now it counts */
+	rig_play(&rig, lost);
+	assert_int_equal(counters_get(&rig.counters, COUNTER_TCP_FAST_RETRANSMITS), 1);
+	rig_close(&rig);
+}
+
 /** Nothing was sent for the first acknowledgements of a burst when the last begins a recovery. */
 static void test_tcp_recovery_a_burst_counts_as_one(void **state)
 {
@@ -478,6 +514,7 @@ int main(void)
 		cmocka_unit_test(test_tcp_recovery_loss_after_an_undo_counts),
 		cmocka_unit_test(test_tcp_recovery_rfc3522_undo_by_timestamp),
 		cmocka_unit_test(test_tcp_recovery_rfc8985_timeout_keeps_reports),
+		cmocka_unit_test(test_tcp_recovery_rfc6582_no_recovery_after_a_recovery),
 		cmocka_unit_test(test_tcp_recovery_a_burst_counts_as_one),
 		cmocka_unit_test(test_tcp_recovery_ranges_come_back),
 		cmocka_unit_test(test_tcp_recovery_peer_that_reports_nothing),

@@ -20,16 +20,19 @@ def share(args, percent, seconds):
 
 def main():
     args = yard.arguments(__doc__, quick=1)
-    seconds = 5 if args.quick else 15
+    seconds = 4 if args.quick else 15
     out = yard.begin("calibrate", args)
     for percent in ADDED:
         out.measure(f"{percent} % added", "% more busy", True, ours="reported")
+        out.measure(f"{percent} % added: off by", "points", False, goal=1, floor=3, ours="reported", gated=())
     for number in range(args.repeats):
         print(f"round {number + 1} of {args.repeats}", flush=True)
         before = share(args, 0, seconds)
         for percent in ADDED:
-            out.add(f"{percent} % added", "reported", share(args, percent, seconds) - before)
+            more = share(args, percent, seconds) - before
+            out.add(f"{percent} % added", "reported", more)
             out.add(f"{percent} % added", "added", percent)
+            out.add(f"{percent} % added: off by", "reported", abs(more - percent))
     out.note(f"{RATE:,} records/s of 1 KiB over kernel sockets; the busy share is turns that did work by the poll "
              "core's own clock, the work is calibrate.percent of its time.")
     return out.write()

@@ -31,7 +31,9 @@ def main():
         system = rig.systems["socket"]
         out.measure("rate, the same asked", "records/s", True, ours="driver", goal={"librdkafka": 0.98},
                     floor={"librdkafka": 0.95}, gated=("librdkafka",))
-        out.measure("mean time to acknowledge", "us", False, ours="driver")
+        # Either's mean holds the same box's answers: what is off is who measures.
+        out.measure("mean time to acknowledge", "us", False, ours="driver", goal={"librdkafka": 0.9},
+                    floor={"librdkafka": 0.75}, gated=())
         out.measure("as fast as answers come", "MB/s", True, ours="driver")
         out.measure("as fast as answers come: per CPU of the box", "MB/CPU-s", True, ours="driver")
         rig.create("driver", PARTITIONS)
@@ -55,7 +57,8 @@ def main():
                 out.add("as fast as answers come: per CPU of the box", name, said.mb_per_cpu)
     out.note("librdkafka: its examples/rdkafka_performance, -r and -l. Batches that the driver says were "
              "acknowledged were each time the number that the box counted. As fast as answers come they differ: a "
-             "record costs librdkafka an allocation and a callback, the driver sends one batch again and again.")
+             "record costs librdkafka an allocation and a callback, the driver sends one batch again and again. The "
+             "mean times may differ by a tenth: either thread is woken late now and then.")
     return out.write()
 
 

@@ -22,7 +22,9 @@ def main():
     args = yard.arguments(__doc__, quick=1)
     seconds, rate, megabytes = (5, 500, 1500) if args.quick else (30, 500, 6000)
     out = yard.begin("fetch", args)
-    with yard.Yard(args) as rig, yard.sink(PARTITIONS) as sink:
+    with yard.Yard(args) as rig, yard.sink(PARTITIONS) as (server, process):
+        rig.sink("sink", server, process)
+        sink = rig.systems.pop("sink")
         ours = rig.ours.name
         names = [name for name in rig.systems if name != "kafka-flush"]
         for share in ("p50", "p99"):
@@ -43,18 +45,21 @@ def main():
             print(f"round {number + 1} of {args.repeats}", flush=True)
             disk = yard.load("device", None, "--folder", args.disk, "--batch-size", ANSWER, "--span",
                              megabytes * 1000000, "--seconds", 3, "--read")["mb_per_s"]
-            port = sink.load("produce", "any", "--batch-size", 1000000, "--connections", PARTITIONS,
-                             "--seconds", 3)["mb_per_s"]
+            with rig.turn(sink):
+                port = sink.load("produce", "any", "--batch-size", 1000000, "--connections", PARTITIONS,
+                                 "--seconds", 3)["mb_per_s"]
             out.add("catch-up: limits", "disk", disk)
             out.add("catch-up: limits", "sockets", port)
             out.add("catch-up", "limit", min(disk, port))
             for name in names:
                 with rig.turn(rig.systems[name]) as system:
+                    system.is_prompt = True
                     said = system.load("tail", f"tail.{name}", "--batch-size", 1, "--rate", rate,
                                        "--seconds", seconds, "--warm", 2)
                     for share in ("p50", "p99"):
                         out.add(f"tail: {share} after the ack", name, said["after_ack_us"][share])
                         out.add(f"tail: {share} after it was due", name, said["end_to_end_us"][share])
+                    system.is_prompt = False
                     said = system.load("fetch", f"old.{name}", "--connections", PARTITIONS,
                                        "--batch-size", ANSWER, "--seconds", seconds, "--warm", 1)
                     out.add("catch-up", name, said["fetched_mb_per_s"])

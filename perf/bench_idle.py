@@ -28,7 +28,7 @@ def measure(args, out, name, dpdk):
         out.add("control", name, share([control], seconds))
         system = rig.systems[name]
         said = yard.load("ping", system.server, "--seconds", seconds, "--pause", 0.05,
-                         prefix=system.prefix)["latency_us"]
+                         prefix=[*yard.prompt(), *system.prefix])["latency_us"]
         for quantile in ("p50", "p99"):
             out.add(f"first answer: {quantile}", name, said[quantile])
 

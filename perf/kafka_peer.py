@@ -15,6 +15,7 @@ import boxes
 import report
 
 VERSION = "4.3.1"
+SHARED = "MILLRACE_PERF_KAFKA"  # port and process of one that several benchmarks use
 HEAP = "2g"
 # What kafka-run-class.sh of the same release gives the JVM.
 JVM = ["-server", f"-Xms{HEAP}", f"-Xmx{HEAP}", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20",
@@ -131,3 +132,37 @@ class Kafka:
 
     def resume(self):
         self.process.send_signal(signal.SIGCONT)
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def shared(self):
+        """What others need to use it: an environment variable's value."""
+        return f"{self.port}:{self.process.pid}"
+
+
+class Shared:
+    """One that `perf/run all` started; it stands still between benchmarks."""
+
+    def __init__(self, text):
+        self.port, self.pid = (int(part) for part in text.split(":"))
+        self.server = f"127.0.0.1:{self.port}"
+
+    def __enter__(self):
+        self.resume()
+        return self
+
+    def __exit__(self, *_):
+        self.pause()
+
+    def pause(self):
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self):
+        os.kill(self.pid, signal.SIGCONT)
+
+
+def peer(disk):
+    """The one there is, or one of our own."""
+    return Shared(os.environ[SHARED]) if SHARED in os.environ else Kafka(disk)

@@ -79,10 +79,10 @@ class Report:
                        "floor": one["floor"] if is_ours else None}
 
     def below(self):
-        """Floors that do not hold: (whether that fails the run, in words)."""
+        """Floors that do not hold: (whether that fails the run, the measure, in words)."""
         for name, one in self.measures.items():
             if one["floor"] is not None and one["ours"] not in one["samples"]:
-                yield True, f"{name}: not measured"
+                yield True, name, f"{name}: not measured"
         for row in self.rows():
             floor, gated = row["floor"], self.measures[row["measure"]]["gated"]
             if floor is None:
@@ -92,17 +92,17 @@ class Report:
                     ratio = row["ratios"].get(peer)
                     is_gated = gated is None or peer in gated
                     if ratio is None:
-                        yield is_gated, f"{row['measure']}: {peer} was not measured, floor {least} x"
+                        yield is_gated, row["measure"], f"{row['measure']}: {peer} was not measured, floor {least} x"
                     elif ratio < least:
-                        yield is_gated, f"{row['measure']}: {ratio:.2f} x {peer}, floor {least} x"
+                        yield is_gated, row["measure"], f"{row['measure']}: {ratio:.2f} x {peer}, floor {least} x"
             elif (row["median"] < floor if self.measures[row["measure"]]["higher_is_better"]
                   else row["median"] > floor):
-                yield (gated is None or bool(gated),
+                yield (gated is None or bool(gated), row["measure"],
                        f"{row['measure']}: {row['median']:,.3f} {row['unit']}, floor {floor}")
 
     def misses(self):
         """Floors that fail the run, in words."""
-        return (text for is_gated, text in self.below() if is_gated)
+        return (text for is_gated, _, text in self.below() if is_gated)
 
     def aim(self, row, word):
         """Goal or floor in words."""
@@ -155,7 +155,8 @@ class Report:
         content = {"name": self.name, "quick": self.quick, "begin": self.begin, "machine": machine(),
                    "load": self.load,
                    "measures": self.measures, "notes": self.notes, "rows": list(self.rows()),
-                   "misses": list(self.misses())}
+                   "misses": list(self.misses()),
+                   "missed": sorted({name for is_gated, name, _ in self.below() if is_gated})}
         for suffix, text in ((".json", json.dumps(content, indent=1)), (".txt", self.table() + "\n"),
                              (".svg", self.plot())):
             with open(base + suffix, "w", encoding="utf-8") as file:
@@ -163,6 +164,6 @@ class Report:
         print("\n" + self.table())
         print(f"\nwritten: {os.path.relpath(base, ROOT)}.json, .txt, .svg")
         below = list(self.below())
-        for is_gated, text in below:
+        for is_gated, _, text in below:
             print(f"floor missed{'' if is_gated else ' (does not fail the run)'}: {text}")
-        return 1 if any(is_gated for is_gated, _ in below) else 0
+        return 1 if any(is_gated for is_gated, _, _ in below) else 0

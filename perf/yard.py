@@ -91,6 +91,11 @@ def command(name, *options, prefix=(), cpu=CLIENT_CPU):
     return [*prefix, *pinned, name, *(str(option) for option in options)]
 
 
+def prompt():
+    """Options for who must not be late: it runs as soon as it is due, before what else wants its CPU."""
+    return ["chrt", "-f", "10"] if os.geteuid() == 0 and shutil.which("chrt") else []
+
+
 def load(verb, server, *options, prefix=(), cpu=CLIENT_CPU, on_begin=None, on_end=None):
     """Run the driver to its end. @return its figures"""
     where = [] if server is None else ["--server", server]
@@ -116,9 +121,10 @@ def load(verb, server, *options, prefix=(), cpu=CLIENT_CPU, on_begin=None, on_en
 
 @contextlib.contextmanager
 def running(verb, server, *options, prefix=(), cpu=CLIENT_CPU):
-    """A driver that goes on until its input ends; yields (process, what it said before 'begin')."""
+    """A driver that goes on until its input ends; yields (process, what it said before 'begin', and after)."""
+    where = [] if server is None else ["--server", server]
     # pylint: disable-next=consider-using-with
-    process = subprocess.Popen(command(LOAD, verb, "--server", server, *options, prefix=prefix, cpu=cpu),
+    process = subprocess.Popen(command(LOAD, verb, *where, *options, prefix=prefix, cpu=cpu),
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     said = {}
     try:
@@ -132,6 +138,7 @@ def running(verb, server, *options, prefix=(), cpu=CLIENT_CPU):
         yield process, said
     finally:
         process.stdin.close()
+        said.update(json.loads(next((line for line in process.stdout if line.startswith("{")), "{}")))
         process.wait(30)
 
 
@@ -225,11 +232,17 @@ def hugepages(pages=256):
                 add(-added)
 
 
-def lab(args):
-    """A veth with the wanted MTU, and a namespace for clients; a context manager."""
+def lab(args, suffix=""):
+    """A veth with the wanted MTU, and a namespace for clients; a context manager. A second one of the same
+    process has a suffix of one letter."""
     veth = box.Lab()
     veth.mtu = args.mtu
     veth.up[veth.up.index("--mtu") + 1] = str(args.mtu)
+    veth.namespace += suffix
+    veth.interface += suffix
+    for words in (veth.up, veth.arguments):
+        words[words.index("--name") + 1] = veth.namespace
+        words[words.index("--near") + 1] = veth.interface
     return veth
 
 
@@ -246,6 +259,7 @@ class System:
         self.box = one
         self.configs = list(configs)
         self.is_remote = False
+        self.is_prompt = False  # its clients are those of prompt()
         self.made = set()
         self.counted = {}
 
@@ -259,7 +273,9 @@ class System:
         self.made.discard(topic)
 
     def count(self, which):
-        """Counters of our poll cores, before and after."""
+        """Counters of our poll cores, or the peer's processor time, before and after."""
+        if isinstance(self.peer, (kafka_peer.Kafka, kafka_peer.Shared)):
+            self.counted[which] = {"cpu": boxes.cpu_seconds(self.peer.pid), "wall": time.monotonic()}
         if self.box is not None:
             self.counted[which] = {name: self.box.metric(f"millrace_core_{name}_ns_total")
                                    for name in ("busy", "idle", "yield", "sleep")}
@@ -272,6 +288,16 @@ class System:
                  for name in self.counted["end"]}
         return 100 * spent["busy"] / max(sum(spent.values()), 1)
 
+    def busy_cores(self):
+        """Cores at work on average: of ours the share that the poll core calls work, of a peer its process's
+        time. None: nobody counted."""
+        if self.box is not None:
+            return self.busy_share() / 100
+        if not self.counted:
+            return None
+        spent = {name: self.counted["end"][name] - self.counted["begin"][name] for name in ("cpu", "wall")}
+        return spent["cpu"] / spent["wall"]
+
     def load(self, verb, topic, *options):
         busy = {}
 
@@ -279,11 +305,25 @@ class System:
             busy[which] = busy_seconds()
             self.count(which)
 
-        said = load(verb, self.server, "--topic", topic, *self.port, *options, prefix=self.prefix,
+        said = load(verb, self.server, "--topic", topic, *self.port, *options,
+                    prefix=[*(prompt() if self.is_prompt and not self.is_remote else []), *self.prefix],
                     on_begin=lambda: mark("begin"), on_end=lambda: mark("end"))
         if self.is_remote:  # the driver looked at its own machine
             said.update(busy_s=busy["end"] - busy["begin"], own_cpu_s=0)
         return said
+
+
+class Process:
+    """One that can stand still."""
+
+    def __init__(self, process):
+        self.process = process
+
+    def pause(self):
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self):
+        self.process.send_signal(signal.SIGCONT)
 
 
 class Yard:
@@ -298,6 +338,7 @@ class Yard:
         self.wants_kafka = kafka and not args.no_peer
         self.wants_dpdk = dpdk
         self.systems = {}
+        self.standing = []  # who stands still while others are measured
         self.box = self.kafka = None
 
     def __enter__(self):
@@ -343,7 +384,9 @@ class Yard:
                                           one=self.box)
         self.systems["socket"] = System("socket", admin, one=self.box)
         if self.wants_kafka:
-            self.kafka = self.stack.enter_context(kafka_peer.Kafka(self.args.disk))
+            self.kafka = self.stack.enter_context(kafka_peer.peer(self.args.disk))
+            self.standing.append(self.kafka)
+            self.stack.callback(self.forget)
             self.systems["kafka"] = System("kafka", self.kafka.server, peer=self.kafka)
             self.systems["kafka-flush"] = System("kafka-flush", self.kafka.server, peer=self.kafka,
                                                  configs=["flush.messages=1"])
@@ -353,16 +396,33 @@ class Yard:
         """The best way into the box."""
         return self.systems.get("dpdk") or self.systems.get("memif") or self.systems["socket"]
 
+    def forget(self):
+        """Kafka's topics go where others use it after us; it deletes their files a moment later."""
+        topics = [(system, topic) for system in self.systems.values() if system.peer is self.kafka
+                  for topic in system.made]
+        if not isinstance(self.kafka, kafka_peer.Shared) or not topics:
+            return
+        for system, topic in topics:
+            with contextlib.suppress(RuntimeError):
+                system.delete(topic)
+        time.sleep(2)
+
+    def sink(self, name, server, process, prefix=()):
+        """A server that is one more system of this yard, named so."""
+        self.systems[name] = System(name, server, prefix, peer=Process(process))
+        self.standing.append(self.systems[name].peer)
+
     @contextlib.contextmanager
     def turn(self, system):
         """The others stand still, and what one left to be written is on the disk before the next begins."""
-        if self.kafka is not None and system.peer is None:
-            self.kafka.pause()
+        others = [one for one in self.standing if one is not system.peer]
+        for one in others:
+            one.pause()
         try:
             yield system
         finally:
-            if self.kafka is not None:
-                self.kafka.resume()
+            for one in others:
+                one.resume()
             subprocess.run(["sync", "-f", self.args.disk], check=False)
 
     def create(self, topic, partitions, names=None):
@@ -397,9 +457,27 @@ def raw_commit(args, seconds):
                 "--seconds", seconds)["commit_us"]
 
 
+def raw_group(args, rate, files, seconds):
+    """What the device takes to make records of 1 KiB durable that fall due at a rate, in as many logs: a group
+    commit with no server around it."""
+    return load("device", None, "--folder", args.disk, "--record-size", 1100, "--rate", f"{rate:.3f}", "--files",
+                files, "--seconds", seconds, prefix=prompt())["latency_us"]
+
+
 @contextlib.contextmanager
 def sink(partitions):
-    """A server that accepts and acknowledges, on the CPU of our poll core."""
+    """A server that accepts and acknowledges on kernel sockets, on the CPU of our poll core; yields (address,
+    process)."""
     server = f"127.0.0.1:{boxes.free_port()}"
-    with running("sink", server, "--partitions", partitions, cpu=0):
-        yield System("sink", server)
+    with running("sink", server, "--partitions", partitions, cpu=0) as (process, _):
+        yield server, process
+
+
+@contextlib.contextmanager
+def port_sink(args, partitions):
+    """The same over own TCP on a veth of its own, as the box is reached; yields (address, process, prefix)."""
+    veth = lab(args, "s")
+    server = f"{veth.address}:{boxes.free_port()}"
+    with veth, running("sink", server, "--partitions", partitions, "--port", f"af_xdp:{veth.interface}", "--address",
+                       f"{veth.address}/24", "--mtu", args.mtu, cpu=0) as (process, _):
+        yield server, process, veth.prefix()

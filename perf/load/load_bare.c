@@ -8,8 +8,8 @@
 
 #include "perf/load/wire_client.h"
 
-#define OUTPUT_SIZE 4096U /* never used: nothing is said */
-#define SPIN_NS     (10 * NS_PER_MS)
+#define OUTPUT_SIZE 4096U            /* never used: nothing is said */
+#define SPIN_NS     (10 * NS_PER_US) /* as the box */
 #define WAIT_NS     NS_PER_MS
 
 struct load_bare {

@@ -11,13 +11,16 @@
 
 #include "perf/load/wire_client.h"
 
-#define SPIN_NS (200 * NS_PER_US) /* looks at the port without work before it sleeps */
+/* Looks at the port without work before it sleeps: as the box does where frames wake it. */
+#define SPIN_WOKEN_NS (10 * NS_PER_US)
+#define SPIN_BLIND_NS (200 * NS_PER_US)
 
 struct load_wire {
 	struct load_net net;
 	struct wire_client *client;
 	struct load_link *(*make_link)(void *ctx); /* NULL: nobody listens */
 	void *accept_ctx;
+	int64_t spin_ns;
 	int64_t idle_since_ns; /* 0: it had work */
 };
 
@@ -194,7 +197,7 @@ static void wire_poll(struct load_net *net, int64_t timeout_ns)
 		now_ns = clock_now_ns();
 		if (wire->idle_since_ns == 0)
 			wire->idle_since_ns = since_ns;
-		if (now_ns < end_ns && now_ns - wire->idle_since_ns > SPIN_NS) {
+		if (now_ns < end_ns && now_ns - wire->idle_since_ns > wire->spin_ns) {
 			wire_client_wait(wire->client, end_ns - now_ns);
 			now_ns = clock_now_ns();
 		}
@@ -266,6 +269,8 @@ int load_wire_new(const struct load_wire_options *options, struct load_net **ret
 		free(wire);
 		return r;
 	}
+	wire->spin_ns =
+		nic_wait_fd(wire_client_nic(wire->client), 0) >= 0 ? SPIN_WOKEN_NS : SPIN_BLIND_NS;
 	*ret_net = &wire->net;
 	return 0;
 }

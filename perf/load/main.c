@@ -420,16 +420,23 @@ static int run_drain(struct load_net *net, const struct load_args *args)
 {
 	struct load_frames *frames = NULL;
 	uint64_t taken = 0;
+	int64_t busy_ns = 0;
 
 	(void)net;
 	if (open_frames(args, &frames) != 0)
 		return 1;
 	load_stat_say("begin");
 	while (!has_input_ended(0)) {
-		for (uint32_t i = 0; i < 65536; i++)
-			taken += load_frames_take(frames);
+		for (uint32_t i = 0; i < 65536; i++) {
+			int64_t begin_ns = clock_now_ns();
+			uint32_t count = load_frames_take(frames);
+
+			taken += count;
+			busy_ns += count > 0 ? clock_now_ns() - begin_ns : 0;
+		}
 	}
-	(void)printf("{\"frames\":%llu}\n", (unsigned long long)taken);
+	(void)printf("{\"frames\":%llu,\"gbit_per_busy_s\":%.3f}\n", (unsigned long long)taken,
+		     (double)taken * args->mtu * 8 / (double)MAX(busy_ns, INT64_C(1)));
 	load_frames_free(frames);
 	return 0;
 }

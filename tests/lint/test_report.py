@@ -47,7 +47,7 @@ class Misses(unittest.TestCase):
         for system, values in samples.items():
             out.measures["m"]["samples"][system] = values
         below = list(out.below())
-        return len([text for fails, text in below if fails]), len(below)
+        return len([text for fails, _, text in below if fails]), len(below)
 
     def test_only_limits_of_the_same_run_fail_it(self):
         floor = {"device": 0.5, "kafka": 5}

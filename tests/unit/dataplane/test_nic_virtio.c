@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A DPDK port with all that hardware brings, and no hardware: virtio on our side, DPDK's vhost driver
- * as the switch on the other. Frames cross on two queues; merged ones arrive in pieces that are held
- * and freed alone, with their checksums vouched for; missing checksums are put in by the port, which
- * also takes several segments as one frame; and a switch that goes away and comes back finds the port
- * again, while its cores poll on.
+ * A DPDK port with all that hardware brings, and no hardware: virtio on our side, DPDK's vhost driver as
+ * the switch on the other. Frames cross on two queues; merged ones arrive in pieces that are held and
+ * freed alone, with their checksums vouched for; missing checksums are put in by the port, which also
+ * takes several segments as one frame; and a switch that goes away and comes back finds the port again,
+ * while its cores poll on.
  */
 #include <poll.h>
 #include <pthread.h>

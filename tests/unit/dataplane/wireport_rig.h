@@ -110,7 +110,7 @@ static struct {
 /* Several segments at once, which the far port cuts, or leaves whole for a near one that merges. */
 static bool client_emit_large(const struct tcp_segment_out *out)
 {
-	uint32_t left = out->payload_size, headers = 34U + out->header_size;
+	uint32_t left = out->payload_size;
 	const uint8_t *from = w.sent + w.sent_pos + out->payload_pos;
 	struct nic_packet packet;
 	uint16_t sum;
@@ -124,17 +124,14 @@ static bool client_emit_large(const struct tcp_segment_out *out)
 	sum = (uint16_t)~checksum_fold(
 		checksum_pseudo(out->tuple.local_address, out->tuple.peer_address, IP4_TCP, 0));
 	memcpy(packet.data + 50, &sum, 2);
-	packet.size = (uint16_t)headers;
+	packet.size = (uint16_t)(34 + out->header_size);
 	packet.wants_checksum = true;
 	packet.split = out->mss;
 	while (left > 0) {
 		uint16_t size = (uint16_t)MIN(left, 1000U);
 		uint8_t *to = nic_tx_extend(w.far, 0, &packet, size);
 
-		if (to == NULL) {
-			nic_packet_free(w.far, 0, packet.handle);
-			return false;
-		}
+		assert_non_null(to);
 		memcpy(to, from, size);
 		from += size;
 		left -= size;

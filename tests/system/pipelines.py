@@ -507,12 +507,13 @@ tasks:
         need(self.get("/connections")["connections"], "and all is back with it")
 
     def idle_costs_little(self):
+        today = time.strftime("%Y-%m-%d", time.gmtime())  # so that nothing is due before tomorrow
         for i in range(1000):
-            self.apply(f"dag: idle_{i:04}\nschedule: \"{i % 60} {i % 24} * * *\"\nstart: 2026-01-01\n"
+            self.apply(f"dag: idle_{i:04}\nschedule: \"{i % 60} {i % 24} * * *\"\nstart: {today}\n"
                        "tasks: {a: {command: \"true\"}}\n")
         for i in range(0, 1000, 2):
             self.call("PATCH", f"/dags/idle_{i:04}", {"is_paused": True})
-        time.sleep(3)
+        time.sleep(1)
         pid = self.box.child("millrace-control")
 
         def cpu():
@@ -520,8 +521,8 @@ tasks:
                 fields = file.read().rsplit(")", 1)[1].split()
             return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
         before = cpu()
-        time.sleep(10)
-        share = (cpu() - before) / 10
+        time.sleep(4)
+        share = (cpu() - before) / 4
         print(f"        idle control with 1,000 pipelines: {share * 100:.2f} % of a core")
         need(share < 0.05, f"{share * 100:.1f} % of a core")
         begin = time.monotonic()
@@ -554,7 +555,8 @@ def main():
     if os.geteuid() == 0:
         checks.run("programs_in_a_folder_that_only_root_enters",
                    programs_in_a_folder_that_only_root_enters)
-    with Box(settings={"orchestrate.log.max.bytes": 1 << 20}) as box:
+    # SQL in the background would wait for whatever else this machine does.
+    with Box(settings={"orchestrate.log.max.bytes": 1 << 20, "worker.background": "false"}) as box:
         pipelines = Pipelines(box)
         for check in (pipelines.applies_and_shows, pipelines.refuses_what_is_wrong,
                       pipelines.chain_is_fast, pipelines.commands_and_xcom,

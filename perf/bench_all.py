@@ -19,6 +19,7 @@ import report
 NAMES = {"driver": 40, "calibrate": 20, "ingest": 110, "ack": 85, "small": 90, "fetch": 70, "conns": 30, "idle": 65,
          "disk": 45, "wire": 40, "lab": 100, "pressure": 35}
 PEERED = ("ingest", "ack", "small", "fetch")
+BEGIN, END = "<!-- perf/run all: begin -->", "<!-- perf/run all: end -->"  # in RESULTS.md
 MOST_QUICK = 19 * 60  # seconds; what would end later is not measured once more
 
 
@@ -145,7 +146,18 @@ def once_more(results, rest, clock):
     return again, failed
 
 
-def write(results, again, rest, clock):
+def keep(text):
+    """Put it into RESULTS.md, instead of the last that was kept."""
+    path = os.path.join(report.ROOT, "perf", "RESULTS.md")
+    with open(path, encoding="utf-8") as file:
+        before, _, rest = file.read().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(f"{before}{BEGIN}\n\n{text}\n{END}{after}")
+    print("kept in perf/RESULTS.md")
+
+
+def write(results, again, rest, clock, is_kept):
     rows = []
     for name, content in results.items():
         rows += lines(name, content)
@@ -154,17 +166,21 @@ def write(results, again, rest, clock):
     title = (f"{'quick, ' if '--quick' in rest else ''}{report.machine()}, "
              f"{time.strftime('%Y-%m-%d %H:%M', time.gmtime())} UTC, {clock.minutes():.0f} minutes")
     path = os.path.join(report.ROOT, "perf", "results", f"all-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}.md")
+    text = "\n\n".join([title, markdown(HEAD, rows)] +
+                       [details(name, content) for name, content in results.items() if content]) + "\n"
     with open(path, "w", encoding="utf-8") as file:
-        file.write("\n\n".join([title, markdown(HEAD, rows)] +
-                               [details(name, content) for name, content in results.items() if content]) + "\n")
+        file.write(text)
     print(f"\n{title}\n\n{plain(rows)}")
     print(f"\nwritten: {os.path.relpath(path, report.ROOT)}, as Markdown, with all figures")
+    if is_kept:
+        keep(text)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, epilog="Other options go to each benchmark.")
     parser.add_argument("--only", help="names with commas between them")
     parser.add_argument("--disk", default="/var/tmp", help="folder on the disk to measure (/var/tmp)")
+    parser.add_argument("--keep", action="store_true", help="put the tables into perf/RESULTS.md")
     args, rest = parser.parse_known_args()
     names = args.only.split(",") if args.only else list(NAMES)
     rest += ["--disk", args.disk]
@@ -181,7 +197,7 @@ def main():
             clock.took(name, time.monotonic() - begin)
     os.environ.pop(kafka_peer.SHARED, None)
     again, failed = once_more(results, rest, clock)
-    write(results, again, rest, clock)
+    write(results, again, rest, clock, args.keep)
     for words in failed:
         print(f"missed twice, or failed: {words}")
     return 1 if failed else 0

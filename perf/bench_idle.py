@@ -16,6 +16,13 @@ def share(pids, seconds):
     return 100 * (sum(boxes.cpu_seconds_exact(pid) for pid in pids) - spent) / (time.monotonic() - begin)
 
 
+def ask(out, name, server, seconds, prefix=()):
+    said = yard.load("ping", server, "--seconds", seconds, "--pause", 0.05,
+                     prefix=[*yard.prompt(), *prefix])["latency_us"]
+    for quantile in ("p50", "p99"):
+        out.add(f"first answer: {quantile}", name, said[quantile])
+
+
 def measure(args, out, name, dpdk):
     seconds = 10 if args.quick else 60
     with yard.Yard(args, kafka=False, dpdk=dpdk) as rig:
@@ -27,10 +34,7 @@ def measure(args, out, name, dpdk):
         out.add("dataplane", name, share([dataplane], seconds))
         out.add("control", name, share([control], seconds))
         system = rig.systems[name]
-        said = yard.load("ping", system.server, "--seconds", seconds, "--pause", 0.05,
-                         prefix=[*yard.prompt(), *system.prefix])["latency_us"]
-        for quantile in ("p50", "p99"):
-            out.add(f"first answer: {quantile}", name, said[quantile])
+        ask(out, name, system.server, seconds, system.prefix)
 
 
 def main():
@@ -45,8 +49,11 @@ def main():
         print(f"round {number + 1} of {args.repeats}", flush=True)
         measure(args, out, "socket", False)
         measure(args, out, "dpdk", True)
+        with yard.sink(1) as (server, _):
+            ask(out, "sink", server, 5 if args.quick else 30)
     out.note("First answer: ApiVersions on an open connection, asked every 50 ms, when the poll core sleeps; the "
-             "client's own wake-up is in it. dpdk: the box with its port open.")
+             "client's own wake-up is in it, and the driver runs before all else on its CPU. dpdk: the box with its port "
+             "open. sink: millrace-load sink over loopback, on the CPU of our poll core: what two wake-ups take here.")
     return out.write()
 
 

@@ -2,6 +2,7 @@
 /* What a seed does. Every trait is drawn by itself, so traits meet each other in all combinations. */
 #include "sim_tcp.h"
 
+#define TSO_SIZE    60000
 #define PERCENT     (SIM_NET_MILLION / 100)
 #define DAY_NS      (24 * 3600 * NS_PER_S)
 #define QUEUE_NS    (300 * NS_PER_MS) /* a calm bottleneck delays no longer: timeouts stay earned */
@@ -224,6 +225,7 @@ void sim_tcp_plan_side(struct sim *sim, int index)
 		.congestion = ways % 4 == 0 ? TCP_CC_NEWRENO : TCP_CC_CUBIC,
 		.ecn = (uint8_t)(ways / 4 % TCP_ECN_POLICY_COUNT),
 		.has_pacing = ways / 16 % 2 == 0,
+		.tso_size = ways / 256 % 4 == 0 ? TSO_SIZE : 0,
 		.user_timeout_ms = sim_tcp_chance(sim, 100) ? 120000 : 0,
 		.secret = { prng_next(&sim->prng), prng_next(&sim->prng) },
 	};

@@ -79,9 +79,8 @@ static void blank_timestamps(uint8_t *bytes, uint32_t header_size)
 	}
 }
 
-bool sim_tcp_emit(void *ctx, const struct tcp_segment_out *segment)
+static bool emit_one(struct sim_side *side, const struct tcp_segment_out *segment)
 {
-	struct sim_side *side = ctx;
 	struct sim *sim = side->sim;
 	struct sim_pair *pair = sim_tcp_pair_of(side, &segment->tuple);
 	struct sim_net_packet *packet;
@@ -118,6 +117,30 @@ bool sim_tcp_emit(void *ctx, const struct tcp_segment_out *segment)
 	sim_net_send(sim->net, packet, sim->now_ns);
 	if (segment->tcb != NULL)
 		sim_tcp_judge_sent(app, segment);
+	return true;
+}
+
+/** A port that cuts: each packet has its own fate, as has each in a port's ring. */
+bool sim_tcp_emit(void *ctx, const struct tcp_segment_out *segment)
+{
+	struct tcp_segment_out part = *segment;
+	uint32_t seq = bytes_load_u32(segment->header + 4), done = 0;
+
+	if (segment->mss == 0)
+		return emit_one(ctx, segment);
+	CHECK(segment->payload_size > segment->mss);
+	CHECK((segment->header[13] & TCP_CWR) == 0);
+	for (; done < segment->payload_size; done += part.payload_size) {
+		part.payload_size =
+			(uint16_t)MIN(segment->payload_size - done, (uint32_t)segment->mss);
+		part.payload_pos = segment->payload_pos + done;
+		bytes_store_u32(part.header + 4, seq + done);
+		part.header[13] = segment->header[13];
+		if (done + part.payload_size < segment->payload_size)
+			part.header[13] &= (uint8_t) ~(TCP_FIN | TCP_PSH);
+		if (!emit_one(ctx, &part) && done == 0)
+			return false;
+	}
 	return true;
 }
 

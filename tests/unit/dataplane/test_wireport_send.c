@@ -10,6 +10,8 @@
 
 #include "base/prng.h"
 
+#include "dataplane/tcp/tcp_tcb.h"
+
 #include "wireport_rig_world.h"
 
 #define LENT  (NIC_TX_PIECES | NIC_TX_LENT)
@@ -222,6 +224,30 @@ static void test_wireport_send_end_follows_the_last_part(void **state)
 	assert_int_equal(sessions_open, 0);
 }
 
+/* The same for what ends with a full segment, so that the end is in a frame of several, cut here. */
+static void test_wireport_send_end_is_in_the_last_part(void **state)
+{
+	uint32_t size;
+
+	(void)state;
+	w.near->split_pieces = 1;
+	open_connection(9092);
+	size = 100 * tcp_tcb_payload_max(w.tcb);
+	push(0, size, true);
+	session_slot.link->ops->send(session_slot.link);
+	session_slot.link->ops->close(session_slot.link, false);
+	for (int i = 0; i < 400000 && !w.is_eof; i++)
+		step();
+	assert_true(w.is_eof);
+	assert_int_equal(w.got_size, size);
+	assert_memory_equal(w.got, w.sent, size);
+	assert_int_equal(counted(0, COUNTER_WIREPORT_TX_SPLIT), 0);
+	assert_in_range(counted(0, COUNTER_WIREPORT_TX_PACKETS), 100, 120);
+	tcp_shutdown(w.tcb, w.now_ns);
+	steps(200);
+	assert_int_equal(sessions_open, 0);
+}
+
 #define TEST(what, set) cmocka_unit_test_setup_teardown(test_wireport_send_##what, set, down)
 #define FOR_EACH_SET(what)                                                                         \
 	TEST(what, up_plain), TEST(what, up_lent), TEST(what, up_lent_checksum),                   \
@@ -243,6 +269,7 @@ int main(void)
 		TEST(port_cuts, up_split),
 		TEST(port_cuts, up_split_lent),
 		TEST(too_many_pieces_are_cut_here, up_split_lent),
+		TEST(end_is_in_the_last_part, up_split_lent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,6 +14,7 @@
 #include "base/crc32c_copy.h"
 
 #include "dataplane/net/checksum.h"
+#include "dataplane/nic/nic.h"
 
 #include "gate_box.h"
 #include "gate_count.h"
@@ -182,22 +183,37 @@ static uint64_t decode_metadata(uint32_t count)
 
 static void open_produce_1m(void)
 {
-	gate_box_open_wire();
+	gate_box_open_wire(0);
 	make_produce(1000, 1024);
 }
 
-static void open_fetch_1m(void)
+static void open_fetch_1m_on(uint32_t offloads)
 {
-	gate_box_open_wire();
+	gate_box_open_wire(offloads);
 	make_produce(1000, 1024);
 	(void)gate_box_call_wire(frame, frame_size);
 	make_fetch(1);
 	CHECK(gate_box_call_wire(frame, frame_size) > 1000 * 1024);
 }
 
+static void open_fetch_1m(void)
+{
+	open_fetch_1m_on(0);
+}
+
+static void open_fetch_1m_lent(void)
+{
+	open_fetch_1m_on(NIC_TX_CHECKSUM | NIC_TX_PIECES | NIC_TX_LENT);
+}
+
+static void open_fetch_1m_split(void)
+{
+	open_fetch_1m_on(NIC_TX_CHECKSUM | NIC_TX_PIECES | NIC_TX_LENT | NIC_TX_SPLIT);
+}
+
 static void open_request_wire(void)
 {
-	gate_box_open_wire();
+	gate_box_open_wire(0);
 	make_api_versions();
 }
 
@@ -267,6 +283,8 @@ static const struct gate_case {
 } cases[] = {
 	{ "packet_received", open_produce_1m, send_wire, gate_box_close, 1 },
 	{ "packet_sent", open_fetch_1m, receive_wire, gate_box_close, 1 },
+	{ "packet_sent_lent", open_fetch_1m_lent, receive_wire, gate_box_close, 1 },
+	{ "packet_sent_split", open_fetch_1m_split, receive_wire, gate_box_close, 1 },
 	{ "request_on_wire", open_request_wire, call_wire, gate_box_close, 200 },
 	{ "batch_produced_64k", open_produce_64k, call, gate_box_close, 16 },
 	{ "batch_produced_4k", open_produce_4k, call, gate_box_close, 100 },

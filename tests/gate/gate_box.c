@@ -71,7 +71,39 @@ static uint16_t port_tx(struct nic *nic, uint16_t queue, struct nic_packet *pack
 	return sent;
 }
 
-static void port_open(void)
+static uint8_t *port_extend(struct nic *nic, uint16_t queue, struct nic_packet *packet,
+			    uint16_t size)
+{
+	uint8_t *bytes;
+
+	gate_count_pause();
+	bytes = port_ops->tx_extend(nic, queue, packet, size);
+	gate_count_resume();
+	return bytes;
+}
+
+static bool port_lend(struct nic *nic, uint16_t queue, struct nic_packet *packet,
+		      const uint8_t *bytes, uint16_t size, struct nic_lent *lent)
+{
+	bool is_done;
+
+	gate_count_pause();
+	is_done = port_ops->tx_lend(nic, queue, packet, bytes, size, lent);
+	gate_count_resume();
+	return is_done;
+}
+
+static bool port_lent_end(struct nic *nic, struct nic_lent *lent)
+{
+	bool is_back;
+
+	gate_count_pause();
+	is_back = port_ops->lent_end(nic, lent);
+	gate_count_resume();
+	return is_back;
+}
+
+static void port_open(uint32_t offloads)
 {
 	static struct nic_ops ops;
 
@@ -83,7 +115,11 @@ static void port_open(void)
 	ops.packet_free = port_free;
 	ops.tx_alloc = port_alloc;
 	ops.tx_burst = port_tx;
+	ops.tx_extend = port_extend;
+	ops.tx_lend = port_lend;
+	ops.lent_end = port_lent_end;
 	near->ops = &ops;
+	near->offloads = offloads;
 }
 
 /* ---- the box ---- */
@@ -94,14 +130,14 @@ void gate_box_open(void)
 	client = client_new(box, 0);
 }
 
-void gate_box_open_wire(void)
+void gate_box_open_wire(uint32_t offloads)
 {
 	struct core *core;
 	char reason[256];
 
 	gate_box_open();
 	core = box->cores[0];
-	port_open();
+	port_open(offloads);
 	CHECK(wireport_new(core, near, &core->wireport, reason, sizeof(reason)) == 0);
 	gate_peer_open(far, near->mac, core->now_ns);
 	for (uint32_t i = 0; i < TURNS_MAX && !gate_peer_is_connected(); i++)

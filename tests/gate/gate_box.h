@@ -15,8 +15,8 @@
 #include "../unit/dataplane/corebox.h"
 
 void gate_box_open(void);
-/** The same with a port of MTU 1500, and a connection to it. */
-void gate_box_open_wire(void);
+/** The same with a port of MTU 1500 and a connection to it. @param offloads  what the port can (nic.h) */
+void gate_box_open_wire(uint32_t offloads);
 void gate_box_close(void);
 
 /** One turn of the core. */

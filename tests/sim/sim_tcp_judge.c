@@ -215,10 +215,10 @@ static void judge_offer(struct sim_app *app, const struct tcb *tcb, const struct
 		fail(app, "an offered window was taken back");
 	app->edge = app->has_edge ? tcp_seq_max(app->edge, edge) : edge;
 	app->has_edge = true;
-	if (packet->size > 0 && peer->has_edge &&
+	/* A late SYN may have made the peer begin another numbering. */
+	if (packet->size > 0 && peer->has_edge && peer->isn == tcb->irs &&
 	    tcp_seq_lt(peer->edge + 1, packet->seq + packet->size))
 		fail(app, "more was sent than the peer offered");
-	/* A late SYN may have made the peer begin another numbering. */
 	if (tcb->state >= TCP_STATE_ESTABLISHED && peer->snd_high != 0 && peer->isn == tcb->irs &&
 	    tcp_seq_lt(peer->snd_high, packet->ack))
 		fail(app, "what was never sent was acknowledged");
@@ -402,7 +402,8 @@ void sim_tcp_judge_closed(struct sim_app *app, enum tcp_close_reason reason)
 {
 	const struct sim_app *peer = peer_of(app);
 	const struct sim *sim = app->pair->sim;
-	bool has_strangers = sim->plan.flood + sim->plan.intruders > 0;
+	/* Who answers by cookies does not tell a connection that is gone from one that is to come. */
+	bool has_strangers = sim->plan.flood_size + sim->plan.intruders > 0;
 
 	switch (reason) {
 	case TCP_CLOSED_NORMAL:

@@ -96,6 +96,28 @@ static void test_tcp_input_rfc5961_reset_needs_the_exact_number(void **state)
 	rig_run(steps);
 }
 
+/** Section 7: of all connections together so many challenges a second. */
+static void test_tcp_input_rfc5961_challenges_are_limited(void **state)
+{
+	static const struct rig_step handshake[] = {
+		{ IN, S }, { OUT, SA, 0, 1 }, { IN, A, 1, 1 }, { BURST }, { RIG_END },
+	};
+	static const struct rig_step none[] = { { IN, R, 100 }, { QUIET }, { RIG_END } };
+	static const struct rig_step one[] = { { IN, R, 100 }, { OUT, A, 1, 1 }, { RIG_END } };
+	struct tcp_config config = rig_config();
+	struct rig rig;
+
+	(void)state;
+	rig_open(&rig, &config);
+	rig_play(&rig, handshake);
+	while (tcp_limit_take(&rig.stack->challenges, TCP_ANSWERS_PER_S, rig.now_ns))
+		continue; /* others had them */
+	rig_play(&rig, none);
+	rig.now_ns += NS_PER_S;
+	rig_play(&rig, one);
+	rig_close(&rig);
+}
+
 static void test_tcp_input_rfc5961_syn_is_challenged(void **state)
 {
 	static const struct rig_step steps[] = {
@@ -477,6 +499,7 @@ int main(void)
 		cmocka_unit_test(test_tcp_input_rfc9293_we_close_first),
 		cmocka_unit_test(test_tcp_input_rfc9293_simultaneous_close),
 		cmocka_unit_test(test_tcp_input_rfc5961_reset_needs_the_exact_number),
+		cmocka_unit_test(test_tcp_input_rfc5961_challenges_are_limited),
 		cmocka_unit_test(test_tcp_input_rfc5961_syn_is_challenged),
 		cmocka_unit_test(test_tcp_input_rfc5961_ack_of_what_was_never_sent),
 		cmocka_unit_test(test_tcp_input_rfc7323_paws),

@@ -24,6 +24,34 @@ static void test_tcp_listen_refuses(void **state)
 	rig_close(&rig);
 }
 
+static uint64_t counted(const struct rig *rig, enum counter which)
+{
+	return counters_get(&rig->counters, which);
+}
+
+/** Strangers can't make us send without end: a number of resets a second that
+    varies, so that counting them tells nothing (RFC 5961 section 7). */
+static void test_tcp_listen_resets_are_limited(void **state)
+{
+	static const struct rig_step stray[] = { { IN, A, 5, 77 }, { RIG_END } };
+	struct tcp_config config = rig_config();
+	struct rig rig;
+	uint64_t resets;
+
+	(void)state;
+	rig_open(&rig, &config);
+	for (uint32_t i = 0; i < 2 * TCP_ANSWERS_PER_S; i++) {
+		rig.out_count = 0;
+		rig_play(&rig, stray);
+	}
+	resets = counted(&rig, COUNTER_TCP_RESETS_OUT);
+	assert_in_range(resets, TCP_ANSWERS_PER_S / 2, TCP_ANSWERS_PER_S * 3 / 2 - 1);
+	rig.now_ns += NS_PER_S;
+	rig_play(&rig, stray);
+	assert_int_equal(counted(&rig, COUNTER_TCP_RESETS_OUT), resets + 1);
+	rig_close(&rig);
+}
+
 static const struct rig_step syn[] = { { IN, S }, { OUT, SA, 0, 1 }, { RIG_END } };
 
 /** Two half-open connections, from ports 1 and 2: no more may be. */
@@ -32,11 +60,6 @@ static void fill_backlog(struct rig *rig)
 	for (rig->port = 1; rig->port <= 2; rig->port++)
 		rig_play(rig, syn);
 	assert_int_equal(rig->stack->embryo_count, 2);
-}
-
-static uint64_t counted(const struct rig *rig, enum counter which)
-{
-	return counters_get(&rig->counters, which);
 }
 
 static void test_tcp_listen_rfc4987_flood_is_answered_with_cookies(void **state)
@@ -413,6 +436,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tcp_listen_refuses),
+		cmocka_unit_test(test_tcp_listen_resets_are_limited),
 		cmocka_unit_test(test_tcp_listen_rfc4987_flood_is_answered_with_cookies),
 		cmocka_unit_test(test_tcp_listen_rfc4987_cookie_keeps_scale_and_sack),
 		cmocka_unit_test(test_tcp_listen_rfc4987_wrong_cookie_opens_nothing),

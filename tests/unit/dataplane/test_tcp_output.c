@@ -94,6 +94,67 @@ static void test_tcp_output_syn_again_takes_no_window_back(void **state)
 	rig_close(&rig);
 }
 
+/** RFC 5681 section 4.1: what was learnt of the path is stale after a timeout's worth of silence. */
+static void test_tcp_output_rfc5681_idle_time_closes_the_window(void **state)
+{
+	static const struct rig_step steps[] = {
+		{ SEND, .size = 10000 },   RIG_TEN_OUT,
+		{ IN, A, 1, 10001 },       { BURST },
+		{ CWND, .size = 20000 },   { WAIT, .size = 201 },
+		{ SEND, .size = 30000 },   { CWND, .size = 10000 },
+		{ FLIGHT, .size = 10000 }, { RIG_END },
+	};
+
+	(void)state;
+	rig_run(steps);
+}
+
+/** Less than a segment of a window that was larger waits, but not for ever. */
+static void test_tcp_output_rfc9293_sender_avoids_silly_windows(void **state)
+{
+	static const struct rig_step steps[] = {
+		{ IN, A, 1, 1, 0, 1500 },
+		{ SEND, .size = 5000 },
+		{ OUT, A, 1, 1, 1000 },
+		{ QUIET },
+		{ IN, A, 1, 1001, 0, 400 },
+		{ BURST },
+		{ QUIET },
+		{ WAIT, .size = 199 },
+		{ QUIET },
+		{ WAIT, .size = 1 },
+		{ OUT, A, 1001, 1, 400 },
+		{ IN, A, 1, 1401, 0, 1000 },
+		{ BURST },
+		{ OUT, A, 1401, 1, 1000 },
+		{ RIG_END },
+	};
+
+	(void)state;
+	rig_run(steps);
+}
+
+/** What the peer takes counts no options: they make room in the segment, and what is announced to it is
+    the same with and without. */
+static void test_tcp_output_rfc6691_options_take_their_room(void **state)
+{
+	static const struct rig_step steps[] = {
+		{ SEND, .size = 988 },      { OUT, A, 1, 1, 988 },
+		{ IN, A, 101, 989, 100 },   { OUT, A, 989, 1 },
+		{ SACKED, 0, 101, 201, 0 }, { SEND, .size = 2000 },
+		{ OUT, A, 989, 1, 976 },    { RIG_END },
+	};
+	struct tcp_config config = rig_config();
+	struct rig rig;
+
+	(void)state;
+	rig_open_mode(&rig, &config, (struct rig_mode){ .rtt_ms = 20, .has_ts = true });
+	assert_true(rig.out[0].options.has_ts);
+	assert_int_equal(rig.out[0].options.mss, RIG_MSS);
+	rig_play(&rig, steps);
+	rig_close(&rig);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -101,6 +162,9 @@ int main(void)
 		cmocka_unit_test(test_tcp_output_fin_goes_with_the_last_data),
 		cmocka_unit_test(test_tcp_output_missing_buffer_only_delays),
 		cmocka_unit_test(test_tcp_output_syn_again_takes_no_window_back),
+		cmocka_unit_test(test_tcp_output_rfc5681_idle_time_closes_the_window),
+		cmocka_unit_test(test_tcp_output_rfc9293_sender_avoids_silly_windows),
+		cmocka_unit_test(test_tcp_output_rfc6691_options_take_their_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -129,6 +129,35 @@ static void test_tcp_receive_window_closes_and_opens_with_credit(void **state)
 	rig_run(steps);
 }
 
+/** The window moves by segments, also in acknowledgements that are due anyway. */
+static void test_tcp_receive_rfc9293_receiver_avoids_silly_windows(void **state)
+{
+	static const struct rig_step steps[] = {
+		{ CREDIT, .size = 0 },
+		{ IN, A, 1, 1, 1000 },
+		{ IN, A, 1001, 1, 1000 },
+		{ BURST },
+		{ OUT, A, 1, 2001 },
+		{ WINDOW, .size = 18000 },
+		{ CREDIT, .size = 18300 },
+		{ IN, A, 2001, 1, 100 },
+		{ BURST },
+		{ WAIT, .size = 40 },
+		{ OUT, A, 1, 2101 },
+		{ WINDOW, .size = 17900 },
+		{ CREDIT, .size = 18900 },
+		{ IN, A, 2101, 1, 100 },
+		{ BURST },
+		{ WAIT, .size = 40 },
+		{ OUT, A, 1, 2201 },
+		{ WINDOW, .size = 18900 },
+		{ RIG_END },
+	};
+
+	(void)state;
+	rig_run(steps);
+}
+
 static void test_tcp_receive_beyond_a_shut_window(void **state)
 {
 	static const struct rig_step steps[] = {
@@ -262,6 +291,7 @@ int main(void)
 		cmocka_unit_test(test_tcp_receive_rfc2883_duplicate_sack),
 		cmocka_unit_test(test_tcp_receive_keeps_what_the_owner_leaves),
 		cmocka_unit_test(test_tcp_receive_window_closes_and_opens_with_credit),
+		cmocka_unit_test(test_tcp_receive_rfc9293_receiver_avoids_silly_windows),
 		cmocka_unit_test(test_tcp_receive_beyond_a_shut_window),
 		cmocka_unit_test(test_tcp_receive_refused_rest_reaches_an_early_piece),
 		cmocka_unit_test(test_tcp_receive_refused_ones_leave_pieces_to_early_ones),

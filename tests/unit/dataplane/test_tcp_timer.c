@@ -61,6 +61,57 @@ static void test_tcp_timer_rfc9293_zero_window_probe(void **state)
 	rig_run(steps);
 }
 
+/** RFC 6429: a peer that answers is probed for ever, one that doesn't is not. */
+static void test_tcp_timer_rfc6429_probes_while_answered(void **state)
+{
+	static const struct rig_step begin[] = {
+		{ IN, S }, { OUT, SA, 0, 1 }, { IN, A, 1, 1, 0, UINT32_MAX }, { SEND, .size = 500 },
+		{ QUIET }, { RIG_END },
+	};
+	static const struct rig_step answer[] = { { IN, A, 1, 1, 0, UINT32_MAX }, { RIG_END } };
+	struct tcp_config config = rig_config();
+	struct rig rig;
+
+	(void)state;
+	rig_open(&rig, &config);
+	rig_play(&rig, begin);
+	for (uint32_t i = 1; i < 1000 && !rig.is_closed; i++) {
+		rig.now_ns = MAX(rig.now_ns, tcp_next_timer_ns(rig.stack));
+		(void)tcp_poll(rig.stack, rig.now_ns);
+		rig.out_count = 1;
+		if (counters_get(&rig.counters, COUNTER_TCP_WINDOW_PROBES) <= 100)
+			rig_play(&rig, answer);
+	}
+	assert_true(rig.is_closed);
+	assert_int_equal(rig.reason, TCP_CLOSED_TIMEOUT);
+	assert_int_equal(counters_get(&rig.counters, COUNTER_TCP_WINDOW_PROBES),
+			 100 + TCP_RETRIES_MAX);
+	rig_close(&rig);
+}
+
+/** Nothing else ends a connection whose peer vanished after our FIN. */
+static void test_tcp_timer_half_closed_silence_is_probed(void **state)
+{
+	static const struct rig_step steps[] = {
+		{ SHUT },
+		{ OUT, FA, 1, 1 },
+		{ IN, A, 1, 2 },
+		{ STATE, .size = TCP_STATE_FIN_WAIT_2 },
+		{ WAIT, .size = 59999 },
+		{ QUIET },
+		{ WAIT, .size = 1 },
+		{ OUT, A, 1, 1 },
+		{ IN, A, 1, 2 },
+		{ WAIT, .size = 10000 },
+		{ QUIET },
+		{ STATE, .size = TCP_STATE_FIN_WAIT_2 },
+		{ RIG_END },
+	};
+
+	(void)state;
+	rig_run(steps);
+}
+
 static void test_tcp_timer_gives_up_after_silence(void **state)
 {
 	static const struct rig_step begin[] = { { IN, S },
@@ -276,6 +327,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tcp_timer_rfc6298_backs_off),
 		cmocka_unit_test(test_tcp_timer_rfc9293_zero_window_probe),
+		cmocka_unit_test(test_tcp_timer_rfc6429_probes_while_answered),
+		cmocka_unit_test(test_tcp_timer_half_closed_silence_is_probed),
 		cmocka_unit_test(test_tcp_timer_gives_up_after_silence),
 		cmocka_unit_test(test_tcp_timer_rfc1122_keepalive),
 		cmocka_unit_test(test_tcp_timer_peer_that_probes_is_not_given_up),

@@ -124,6 +124,12 @@ static uint32_t refused_max(const struct tcp_stack *stack)
 	return early_max(stack);
 }
 
+/** Whether a segment at `seq` only lengthens the block that is reported first. */
+static bool is_next_of_newest(const struct tcb *tcb, uint32_t seq)
+{
+	return tcb->sack.count > 0 && tcb->sack.blocks[0].end == seq;
+}
+
 static void take_early(struct tcb *tcb, const struct tcp_packet *packet, int64_t now_ns)
 {
 	struct tcp_stack *stack = tcb->stack;
@@ -135,6 +141,7 @@ static void take_early(struct tcb *tcb, const struct tcp_packet *packet, int64_t
 	int error = packet->buffer == NULL ? -ENOBUFS
 					   : tcp_ranges_insert(&tcb->ranges, &stack->pieces, &piece,
 							       early_max(stack));
+	bool is_next = is_next_of_newest(tcb, packet->seq);
 
 	counters_inc(stack->counters, COUNTER_TCP_OUT_OF_ORDER);
 	if (error == 0) {
@@ -146,8 +153,13 @@ static void take_early(struct tcb *tcb, const struct tcp_packet *packet, int64_t
 	} else {
 		refuse(tcb, packet->size);
 	}
-	/* At once and for each: the sender counts them (RFC 5681 section 4.2). */
-	tcp_output_ack(tcb, now_ns);
+	/* At once and for each (RFC 5681 section 4.2), since the sender may count them. To one that reads
+	   blocks, the last of a train behind the same hole says what all of them would: when all are
+	   taken, one acknowledgement goes at the end of the burst. */
+	if (tcb->has_sack && is_next && error == 0)
+		tcb->ack_now = true;
+	else
+		tcp_output_ack(tcb, now_ns);
 }
 
 /** Early pieces that rcv_nxt has reached are in order now. */

@@ -450,7 +450,7 @@ static void test_tcp_input_merged_segment(void **state)
 		{ IN, A, 2602, 1, 1500 },
 		{ HELD, .size = 3 },
 		{ OUT, A, 1, 1602 },
-		{ OUT, A, 1, 1602 },
+		{ BURST },
 		{ OUT, A, 1, 1602 },
 		{ GOT, .size = 1601 },
 		{ MERGE, .size = 2 },

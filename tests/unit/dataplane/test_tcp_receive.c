@@ -49,6 +49,36 @@ static void test_tcp_receive_rfc5681_early_piece_is_acked_at_once_with_sack(void
 	rig_run(steps);
 }
 
+/* A train behind one hole: its first segment and what comes behind another hole are answered at once,
+   the rest with one acknowledgement at the end of the burst. */
+static void test_tcp_receive_train_behind_a_hole_is_acked_once(void **state)
+{
+	static const struct rig_step steps[] = {
+		{ IN, A, 101, 1, 100 },
+		{ OUT, A, 1, 1 },
+		{ SACKED, 0, 101, 201, 0 },
+		{ IN, A, 201, 1, 100 },
+		{ IN, A, 301, 1, 100 },
+		{ QUIET },
+		{ IN, A, 501, 1, 100 },
+		{ OUT, A, 1, 1 },
+		{ SACKED, 0, 501, 601, 0 },
+		{ SACKED, 0, 101, 401, 1 },
+		{ IN, A, 601, 1, 100 },
+		{ QUIET },
+		{ BURST },
+		{ OUT, A, 1, 1 },
+		{ SACKED, 0, 501, 701, 0 },
+		{ SACKED, 0, 101, 401, 1 },
+		{ BURST },
+		{ QUIET },
+		{ RIG_END },
+	};
+
+	(void)state;
+	rig_run(steps);
+}
+
 static void test_tcp_receive_rfc2883_duplicate_sack(void **state)
 {
 	static const struct rig_step steps[] = {
@@ -288,6 +318,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tcp_receive_rfc1122_delayed_ack),
 		cmocka_unit_test(test_tcp_receive_rfc5681_early_piece_is_acked_at_once_with_sack),
+		cmocka_unit_test(test_tcp_receive_train_behind_a_hole_is_acked_once),
 		cmocka_unit_test(test_tcp_receive_rfc2883_duplicate_sack),
 		cmocka_unit_test(test_tcp_receive_keeps_what_the_owner_leaves),
 		cmocka_unit_test(test_tcp_receive_window_closes_and_opens_with_credit),

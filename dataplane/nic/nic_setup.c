@@ -285,6 +285,9 @@ static int setup_queues(struct nic_dpdk *dpdk, uint16_t index, uint16_t queues,
 	int r;
 
 	dpdk->rx_ring = dpdk->tx_ring = dpdk->descriptors;
+	/* Whatever the kernel may fill can wait to be received: at no cost, and a burst is not lost. */
+	if (dpdk->kind == NIC_PORT_AF_XDP)
+		dpdk->rx_ring = XSK_FILL;
 	r = rte_eth_dev_adjust_nb_rx_tx_desc(dpdk->devices[index].id, &dpdk->rx_ring,
 					     &dpdk->tx_ring);
 	if (r != 0) {

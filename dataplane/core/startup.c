@@ -315,20 +315,50 @@ static int open_cores(struct box *box)
 
 /* ---- threads ---- */
 
-static void pin(const struct box *box, uint32_t index)
+/* @return the CPU of a core; -1: none of its own. More cores than CPUs is for tests: then the kernel's
+   scheduler knows best. */
+static int cpu_of(const struct box *box, uint32_t index)
 {
 	uint32_t cpus[COUNTERS_CORES_MAX];
 	long online = sysconf(_SC_NPROCESSORS_ONLN);
 	int count = cpulist_parse(box->config->core_cpus, cpus, ARRAY_COUNT(cpus));
+
+	if (count < 0 || (count == 0 && (long)box->core_count > online))
+		return -1;
+	return (int)(count > 0 ? cpus[index % (uint32_t)count] : index);
+}
+
+static void pin(const struct box *box, uint32_t index)
+{
+	int cpu = cpu_of(box, index);
 	cpu_set_t set;
 
-	/* More cores than CPUs is for tests: then the kernel's scheduler knows best. */
-	if (count < 0 || (count == 0 && (long)box->core_count > online))
+	if (cpu < 0)
 		return;
 	CPU_ZERO(&set);
-	CPU_SET(count > 0 ? cpus[index % (uint32_t)count] : index, &set);
+	CPU_SET(cpu, &set);
 	if (pthread_setaffinity_np(pthread_self(), sizeof(set), &set) != 0)
 		log_warn("core %u cannot be pinned (see core.cpus)", index);
+}
+
+/* The housekeeper zeroes files and may block: it stays off the CPUs of threads that never do. The
+   kernel's workers, which sync files, do not: woken on another CPU they are milliseconds late (measured
+   with two), and a core yields to them. */
+static void stay_off_cores(const struct box *box)
+{
+	cpu_set_t set;
+
+	if (pthread_getaffinity_np(pthread_self(), sizeof(set), &set) != 0)
+		return;
+	for (uint32_t i = 0; i < box->core_count; i++) {
+		int cpu = cpu_of(box, i);
+
+		if (cpu < 0)
+			return;
+		CPU_CLR(cpu, &set);
+	}
+	if (CPU_COUNT(&set) > 0)
+		(void)pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
 }
 
 static void *run_thread(void *argument)
@@ -379,6 +409,7 @@ static int start_threads(struct box *box)
 		else if (error < 0)
 			log_error("core %u cannot be started: %s", i, err_str(error));
 	}
+	stay_off_cores(box);
 	if (error == 0 && !uring_has_buffers(box->threads[0].core->uring))
 		log_warn("this user may not lock the rings in memory: disk writes cost a little "
 			 "more (raise the memlock limit, as with ulimit -l, or run with "

@@ -24,6 +24,7 @@
 #define SLEEP_NS_MAX          NS_PER_S
 /* A port without a descriptor has to be looked at; shorter sleeps cost more than they save. */
 #define SLEEP_NS_BLIND (100 * NS_PER_US)
+#define SPIN_NS_BLIND  (50 * NS_PER_US)
 
 /* Start the commits of this turn: each log gathers what came in since its last one. */
 static uint32_t flush_dirty(struct core *core)
@@ -221,6 +222,8 @@ static void begin(struct core *core)
 		core->spin_ns = INT64_MAX;
 	else if (strcmp(config->idle_mode, "intr") == 0)
 		core->spin_ns = 0;
+	else if (core->wireport != NULL && wireport_wait_fd(core->wireport) < 0)
+		core->spin_ns = MAX(core->spin_ns, SPIN_NS_BLIND);
 	core->calibrate_ns = config->calibrate_percent * CALIBRATE_NS / 100;
 	core->begin_ns = core->now_ns = clock_now_ns();
 	core->calibrate_at_ns = core->now_ns;

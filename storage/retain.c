@@ -17,9 +17,10 @@
 
 #include "storage/seglog_impl.h"
 
-#define BUSY_MS 1000  /* prepared again within this: prepare twice as much */
-#define CALM_MS 10000 /* not for this long: half as much */
-#define IDLE_MS 5000  /* no append for this long: the ring may have the last chunk back */
+#define BULK_BYTES_PER_MS 32768 /* 32 MB/s of one log */
+#define BUSY_MS           1000  /* prepared again within this: prepare twice as much */
+#define CALM_MS           10000 /* not for this long: half as much */
+#define IDLE_MS           5000  /* no append for this long: the ring may have the last chunk back */
 
 /* ---- segment objects ---- */
 
@@ -115,14 +116,23 @@ static void adapt_ahead(struct seglog *log, int64_t now_ms)
 	__atomic_store_n(&log->ahead, ahead, __ATOMIC_RELAXED);
 }
 
+/* What is missing was filled since the last time: zeroing as much as that would take half of the disk from
+   a log that is written to so fast. */
+static bool is_bulk(const struct seglog *log, uint32_t missing, int64_t since_ms)
+{
+	return !log->is_discarded && log->ahead == SEGLOG_PREPARE_MAX &&
+	       missing >= since_ms * BULK_BYTES_PER_MS;
+}
+
 static int prepare(struct seglog *log, struct segment *segment, int64_t now_ms)
 {
 	bool is_rolled = __atomic_load_n(&segment->is_rolled, __ATOMIC_ACQUIRE);
 	uint32_t size = __atomic_load_n(&segment->size, __ATOMIC_ACQUIRE);
 	uint32_t least = ALIGN_UP(size, SEGFILE_ALIGN);
 	uint32_t prepared = segment->prepared;
+	int64_t before_ms = log->prepared_ms;
 	uint32_t target;
-	int error;
+	int error = 0;
 
 	/* A quarter of the step is the least worth a round of its own. */
 	if (prepared >= least && (is_rolled || size == 0 ||
@@ -132,7 +142,10 @@ static int prepare(struct seglog *log, struct segment *segment, int64_t now_ms)
 		adapt_ahead(log, now_ms);
 	target = is_rolled ? least : MIN(least + log->ahead, segment->prepare_max);
 	target = MAX(target, least);
-	error = log->is_discarded ? 0 : segfile_prepare(segment->fd, prepared, target);
+	if (is_bulk(log, target - prepared, now_ms - before_ms))
+		error = segfile_reserve(segment->fd, prepared, target);
+	else if (!log->is_discarded)
+		error = segfile_prepare(segment->fd, prepared, target);
 	if (error == 0)
 		__atomic_store_n(&segment->prepared, target, __ATOMIC_RELEASE);
 	return error;

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -60,6 +61,21 @@ int segfile_prepare(int fd, uint64_t from, uint64_t to)
 	if (error == 0 && fdatasync(fd) != 0)
 		error = -errno;
 	return error;
+}
+
+int segfile_reserve(int fd, uint64_t from, uint64_t to)
+{
+	struct stat stat;
+
+	if (from >= to)
+		return 0;
+	if (fstat(fd, &stat) != 0)
+		return -errno;
+	if ((uint64_t)stat.st_size > from) /* there may be something */
+		return segfile_prepare(fd, from, to);
+	if (fallocate(fd, 0, (off_t)from, (off_t)(to - from)) != 0)
+		return errno == EOPNOTSUPP ? segfile_prepare(fd, from, to) : -errno;
+	return fdatasync(fd) == 0 ? 0 : -errno;
 }
 
 int segfile_read(int fd, void *bytes, size_t size, uint64_t pos)

@@ -36,6 +36,15 @@ NODISCARD int segfile_open(int dir_fd, int64_t base, int flags);
  */
 NODISCARD int segfile_prepare(int fd, uint64_t from, uint64_t to);
 
+/**
+ * The same space without writing it: blocks that read as zeros until they are written. Half the disk's work
+ * for a log that fills them soon, but the first write of each costs its commit a change of the file
+ * system's own.
+ *
+ * @return as segfile_prepare(), which it calls where the file system cannot, or the file has bytes there
+ */
+NODISCARD int segfile_reserve(int fd, uint64_t from, uint64_t to);
+
 /** Read exactly `size` bytes. @return 0; ERR_TRUNCATED at the file's end; -errno */
 NODISCARD int segfile_read(int fd, void *bytes, size_t size, uint64_t pos);
 

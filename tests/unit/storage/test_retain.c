@@ -402,6 +402,50 @@ static void test_retain_no_space_refuses_appends(void **state)
 	logbox_verify_range(box, 0, next + 2, 100000);
 }
 
+/* Up to where the tail's file is written, by the file system's own word. */
+static int64_t data_end(const struct logbox *box)
+{
+	off_t at = 0, end = 0;
+
+	while ((at = lseek(box->log->tail->fd, at, SEEK_DATA)) >= 0)
+		at = end = lseek(box->log->tail->fd, at, SEEK_HOLE);
+	return end;
+}
+
+/* @return bytes of the tail's file that are prepared and not written, when its space lasted `ms` */
+static int64_t unwritten_after(int64_t ms)
+{
+	struct logbox *box = logbox_new(RING_SIZE);
+	int64_t size;
+
+	assert_int_equal(logbox_open(box, false, 0), 0);
+	uring_fake_set_auto(box->uring, true);
+	append(box, 3, &(struct logbox_spec){ 0 });
+	box->log->ahead = SEGLOG_PREPARE_MAX;
+	box->log->prepared_ms = box->now_ms - ms;
+	logbox_housekeep(box);
+	assert_true(box->log->tail->prepared >= SEGLOG_PREPARE_MAX);
+	size = box->log->tail->prepared - data_end(box);
+	append(box, 3, &(struct logbox_spec){ .value_size = 100000 });
+	logbox_verify_range(box, 0, 6, 1000000);
+	/* What was answered is in the file, after a power failure too. */
+	logbox_kill(box);
+	logbox_lose_ring(box);
+	assert_int_equal(logbox_open(box, false, 0), 0);
+	uring_fake_set_auto(box->uring, true);
+	assert_int_equal(box->found.truncated_size, 0);
+	logbox_verify_range(box, 0, 6, 1000000);
+	logbox_free(box);
+	return size;
+}
+
+static void test_retain_zeroes_no_space_of_a_fast_log(void **state)
+{
+	(void)state;
+	assert_int_equal(unwritten_after(600), 0);
+	assert_true(unwritten_after(400) >= SEGLOG_PREPARE_MAX - SEGLOG_PREPARE_MIN);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -419,6 +463,7 @@ int main(void)
 		TEST(test_retain_checkpoint_waits_for_finished_segments),
 		TEST(test_retain_destroy_leaves_nothing),
 		TEST(test_retain_no_space_refuses_appends),
+		cmocka_unit_test(test_retain_zeroes_no_space_of_a_fast_log),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

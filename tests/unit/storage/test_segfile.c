@@ -90,6 +90,37 @@ static void test_segfile_prepare(void **state)
 	(void)close(fd);
 }
 
+/* Behind the file's end nothing is written, and yet there is room and it reads as zeros. Bytes that are
+   there already must not stay: recovery would take them for batches. */
+static void test_segfile_reserve(void **state)
+{
+	static uint8_t bytes[SEGFILE_ALIGN * 3];
+	struct stat stat;
+	int fd = segfile_open(dir_fd, 7, O_RDWR | O_CREAT);
+	int plain;
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(segfile_reserve(fd, 0, 1024 * 1024), 0);
+	plain = openat(dir_fd, "00000000000000000007.log", O_RDWR | O_CLOEXEC);
+	assert_true(plain >= 0);
+	assert_int_equal(fstat(plain, &stat), 0);
+	assert_int_equal(stat.st_size, 1024 * 1024);
+	assert_true(stat.st_blocks * 512 >= 1024 * 1024);
+	assert_int_equal(lseek(plain, 0, SEEK_DATA), -1);
+	assert_int_equal(errno, ENXIO);
+	memset(bytes, 0x77, sizeof(bytes));
+	assert_int_equal(segfile_write(plain, bytes, sizeof(bytes), 1024 * 1024), 0);
+	assert_int_equal(segfile_reserve(fd, 1024 * 1024 + SEGFILE_ALIGN, 1200 * 1024), 0);
+	assert_int_equal(segfile_read(plain, bytes, sizeof(bytes), 1024 * 1024), 0);
+	assert_int_equal(bytes[SEGFILE_ALIGN - 1], 0x77);
+	for (uint32_t i = SEGFILE_ALIGN; i < sizeof(bytes); i++)
+		assert_int_equal(bytes[i], 0);
+	(void)close(plain);
+	(void)close(fd);
+	assert_int_equal(segfile_reserve(-1, 0, SEGFILE_ALIGN), -EBADF);
+}
+
 static void test_segfile_replace(void **state)
 {
 	char text[16];
@@ -113,6 +144,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_segfile_names),
 		TEST(test_segfile_prepare),
+		TEST(test_segfile_reserve),
 		TEST(test_segfile_replace),
 	};
 

@@ -66,6 +66,7 @@ int segfile_prepare(int fd, uint64_t from, uint64_t to)
 int segfile_reserve(int fd, uint64_t from, uint64_t to)
 {
 	struct stat stat;
+	int r;
 
 	if (from >= to)
 		return 0;
@@ -73,7 +74,10 @@ int segfile_reserve(int fd, uint64_t from, uint64_t to)
 		return -errno;
 	if ((uint64_t)stat.st_size > from) /* there may be something */
 		return segfile_prepare(fd, from, to);
-	if (fallocate(fd, 0, (off_t)from, (off_t)(to - from)) != 0)
+	do
+		r = fallocate(fd, 0, (off_t)from, (off_t)(to - from));
+	while (r != 0 && errno == EINTR);
+	if (r != 0)
 		return errno == EOPNOTSUPP ? segfile_prepare(fd, from, to) : -errno;
 	return fdatasync(fd) == 0 ? 0 : -errno;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file
- * Files of a partition folder: names, opening, prepared (zero-written) space, small files replaced
- * whole.
+ * Files of a partition folder: names, opening, prepared space (zero-written or reserved), small
+ * files replaced whole.
  *
  * Context: cold threads; everything here may block. Memory: none kept.
  */

@@ -16,7 +16,7 @@
 #define REASON_SIZE (2 * MACHINE_TEXT_MAX + 4)
 /*
  * Packet buffers of a queue: what lies in the receive and send rings, what af_xdp's fill ring holds
- * (twice the receive ring), and what TCP keeps out of order; 4 to 8 MB, so that they stay in the
+ * (whatever the descriptors), and what TCP keeps out of order; 4 to 8 MB, so that they stay in the
  * last-level cache.
  */
 #define DESCRIPTORS 512

@@ -3,9 +3,12 @@
  * A sequence of segments, timer runs and owner's calls against live connections, in server and client
  * role. A segment is by default what an honest peer would send next (numbers, timestamps, options);
  * each part of it may be changed, so that the fuzzer gets past the checks and then breaks one thing.
+ * Any segment may come as a port hands over several that it merged: headers and first bytes in one
+ * buffer, more payload in others, some of which nobody can hold.
  *
  * Claim: whatever comes, payload reaches the owner in order and once, an offered window is never taken
- * back, only queued bytes are sent and acknowledged, counts and memory stay within their limits.
+ * back, only queued bytes are sent and acknowledged, counts and memory stay within their limits. What is
+ * next in order, within the window and finds room is taken to its last buffer.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +27,8 @@
 #define SELF        0x0a000001U
 #define PEER        0x0a000002U
 #define LISTENER    9092
+#define PIECES_MAX  7U
+#define MERGE_FIRST 250 /* a step from here on says how the next segments are merged */
 
 /** What an honest peer knows of one port. */
 struct peer {
@@ -50,6 +55,10 @@ struct fuzz {
 	int64_t now_ns;
 	uint32_t held, no_buffer;
 	uint32_t sent_ranges; /* of the pool */
+	/* further buffers of the next segments */
+	uint16_t piece_sizes[PIECES_MAX];
+	uint32_t piece_count, merges_left;
+	bool is_unheld; /* they, and the first, cannot be held */
 };
 
 /** A packet buffer of its own allocation, so that reading past or after it is seen. */
@@ -293,30 +302,91 @@ static struct tcp_packet honest(const struct fuzz *fuzz, uint16_t port, uint8_t 
 	return packet;
 }
 
-/** Hand over a segment with `size` bytes of payload, whose place the header says. */
-static void deliver(struct fuzz *fuzz, const struct tcp_packet *packet, uint8_t *header,
-		    uint32_t header_size, uint32_t size)
+static struct buffer *new_buffer(uint32_t size)
 {
-	struct buffer *buffer = calloc(1, sizeof(*buffer) + header_size + size);
-	struct tcp_segment_in segment = { .source_address = PEER,
-					  .destination_address = SELF,
-					  .size = header_size + size,
-					  .buffer = buffer };
-	uint32_t begin = (uint32_t)(header[12] >> 4) * 4;
+	struct buffer *buffer = calloc(1, sizeof(*buffer) + size);
 
 	CHECK(buffer != NULL);
 	buffer->refs = 1;
+	return buffer;
+}
+
+/** What a port merged behind a segment, each in memory of its own. @return bytes of payload */
+static uint32_t add_pieces(struct fuzz *fuzz, uint32_t seq, struct tcp_segment_piece *pieces,
+			   struct buffer **buffers)
+{
+	uint32_t at = 0;
+
+	for (uint32_t i = 0; i < fuzz->piece_count; i++) {
+		uint32_t size = fuzz->piece_sizes[i];
+
+		buffers[i] = new_buffer(size);
+		for (uint32_t j = 0; j < size; j++)
+			buffers[i]->bytes[j] = pattern(seq + at + j);
+		pieces[i] =
+			(struct tcp_segment_piece){ .bytes = buffers[i]->bytes,
+						    .size = size,
+						    .buffer = fuzz->is_unheld ? NULL : buffers[i] };
+		at += size;
+	}
+	return at;
+}
+
+static uint64_t refused(const struct fuzz *fuzz)
+{
+	return counters_get(&fuzz->counters, COUNTER_TCP_DROP_NO_PIECE) +
+	       counters_get(&fuzz->counters, COUNTER_TCP_DROP_WINDOW) +
+	       counters_get(&fuzz->counters, COUNTER_TCP_DROP_BEYOND_WINDOW);
+}
+
+/** Hand over a segment of `size` bytes of payload at `seq`, and see that it is taken to its end. */
+static void input(struct fuzz *fuzz, const struct tcp_segment_in *segment, uint16_t port,
+		  uint32_t seq, uint32_t size)
+{
+	const struct tcb *tcb = find(fuzz, port);
+	bool is_next = tcb != NULL && tcb->state >= TCP_STATE_ESTABLISHED && !tcb->has_peer_fin &&
+		       tcb->rcv_nxt == seq;
+	uint32_t iss = tcb != NULL ? tcb->iss : 0;
+	uint64_t before = refused(fuzz);
+
+	tcp_input(fuzz->stack, segment, fuzz->now_ns);
+	if (is_next && tcb->state != TCP_STATE_CLOSED && tcb->iss == iss && tcb->rcv_nxt != seq &&
+	    refused(fuzz) == before)
+		CHECK(tcb->rcv_nxt - seq >= size);
+}
+
+/** Hand over a segment with `size` bytes of payload in its first buffer, whose place the header says. */
+static void deliver(struct fuzz *fuzz, const struct tcp_packet *packet, uint8_t *header,
+		    uint32_t header_size, uint32_t size)
+{
+	struct tcp_segment_piece pieces[PIECES_MAX];
+	struct buffer *buffer = new_buffer(header_size + size), *more[PIECES_MAX];
+	struct tcp_segment_in segment = { .source_address = PEER,
+					  .destination_address = SELF,
+					  .bytes = buffer->bytes,
+					  .size = header_size + size,
+					  .buffer = fuzz->is_unheld ? NULL : buffer,
+					  .ecn = packet->window & 3,
+					  .pieces = pieces,
+					  .piece_count = fuzz->piece_count };
+	uint32_t begin = (uint32_t)(header[12] >> 4) * 4;
+	uint32_t seq = packet->seq + ((packet->flags & TCP_SYN) != 0);
+
 	bytes_store_u16(header,
 			packet->tuple.peer_port); /* built as if sent by us: turn it round */
 	bytes_store_u16(header + 2, packet->tuple.local_port);
 	memcpy(buffer->bytes, header, header_size);
 	for (uint32_t i = MAX(begin, (uint32_t)TCP_HEADER_SIZE); i < segment.size; i++)
-		buffer->bytes[i] =
-			pattern(packet->seq + ((packet->flags & TCP_SYN) != 0) + i - begin);
-	segment.bytes = buffer->bytes;
-	segment.ecn = packet->window & 3;
-	tcp_input(fuzz->stack, &segment, fuzz->now_ns);
+		buffer->bytes[i] = pattern(seq + i - begin);
+	size = segment.size - begin + add_pieces(fuzz, seq + segment.size - begin, pieces, more);
+	input(fuzz, &segment, packet->tuple.peer_port, seq, size);
 	buffer_unref(buffer);
+	for (uint32_t i = 0; i < segment.piece_count; i++)
+		buffer_unref(more[i]);
+	if (fuzz->merges_left > 0 && --fuzz->merges_left == 0) {
+		fuzz->piece_count = 0;
+		fuzz->is_unheld = false;
+	}
 }
 
 static void deliver_built(struct fuzz *fuzz, const struct tcp_packet *packet, uint32_t size)
@@ -520,6 +590,34 @@ static void step_no_buffer(struct fuzz *fuzz)
 	fuzz->no_buffer = reader_u8(&fuzz->input) % 8;
 }
 
+/** The next segments come merged with others. */
+static void step_merge(struct fuzz *fuzz)
+{
+	uint8_t what = reader_u8(&fuzz->input);
+
+	fuzz->piece_count = what % (PIECES_MAX + 1);
+	fuzz->is_unheld = what >= 0xe0;
+	fuzz->merges_left = 1 + (what >> 3) % 4;
+	for (uint32_t i = 0; i < fuzz->piece_count; i++)
+		fuzz->piece_sizes[i] = (uint16_t)(reader_u8(&fuzz->input) * 6U);
+}
+
+static void step(struct fuzz *fuzz)
+{
+	static void (*const steps[])(struct fuzz *) = {
+		step_segment,   step_segment,    step_segment, step_segment, step_open,
+		step_connect,   step_flood,      step_owner,   step_owner,   step_owner,
+		step_time,      step_time,       step_time,    step_time,    step_burst_end,
+		step_no_buffer, step_duplicates,
+	};
+	uint8_t what = reader_u8(&fuzz->input);
+
+	if (what >= MERGE_FIRST)
+		step_merge(fuzz);
+	else
+		steps[what % ARRAY_COUNT(steps)](fuzz);
+}
+
 /** What is out lies in ranges without a gap, is summed up, and a timer goes on with it. */
 static void check_sent(const struct tcb *tcb)
 {
@@ -597,12 +695,6 @@ static struct tcp_stack *open_stack(struct fuzz *fuzz)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static void (*const steps[])(struct fuzz *) = {
-		step_segment,   step_segment,    step_segment, step_segment, step_open,
-		step_connect,   step_flood,      step_owner,   step_owner,   step_owner,
-		step_time,      step_time,       step_time,    step_time,    step_burst_end,
-		step_no_buffer, step_duplicates,
-	};
 	struct fuzz *fuzz = calloc(1, sizeof(*fuzz));
 
 	CHECK(fuzz != NULL);
@@ -612,7 +704,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz->sent_ranges = fuzz->stack->sent_pool.spare_count;
 	for (int i = 0; i < STEPS_MAX && reader_left(&fuzz->input) > 0; i++) {
 		fuzz->now_ns += 10 * NS_PER_US; /* sequence numbers of a tuple differ */
-		steps[reader_u8(&fuzz->input) % ARRAY_COUNT(steps)](fuzz);
+		step(fuzz);
 		check_stack(fuzz);
 	}
 	tcp_stack_free(fuzz->stack);

@@ -165,9 +165,11 @@ void tcp_tcb_finish(struct tcb *tcb)
 {
 	struct tcp_stack *stack = tcb->stack;
 
-	if (!tcb->fin_acked || !tcb->eof_told)
+	/* An owner that resumes from inside on_acked may hear of the end before the state follows the
+	   acknowledgement of our FIN: who moves it calls again. */
+	if (tcb->state != TCP_STATE_DRAINING || !tcb->eof_told)
 		return;
-	CHECK(tcb->state == TCP_STATE_DRAINING);
+	CHECK(tcb->fin_acked);
 	if (tcb->ack_now || tcb->rcv_acked != tcb->rcv_nxt)
 		tcp_output_ack(tcb, stack->now_ns);
 	if (tcb->fin_first) {

@@ -12,7 +12,8 @@
 
 #define FLAGS_AT 13 /* in the header */
 
-/** RFC 5961 section 3: only the exact number resets; one that merely fits the window is asked. */
+/** RFC 5961 section 3: only the exact number resets; one that merely fits the window is asked. The window's
+    end fits, too: a peer that has filled it and gives up speaks from there. */
 static void input_reset(struct tcb *tcb, const struct tcp_packet *packet, int64_t now_ns)
 {
 	tcp_tcb_count(tcb, COUNTER_TCP_RESETS_IN);
@@ -21,7 +22,7 @@ static void input_reset(struct tcb *tcb, const struct tcp_packet *packet, int64_
 		return;
 	}
 	tcp_tcb_count(tcb, COUNTER_TCP_DROP_RESET);
-	if (tcp_seq_lt(tcb->rcv_nxt, packet->seq) && tcp_seq_lt(packet->seq, tcb->rcv_edge))
+	if (tcp_seq_lt(tcb->rcv_nxt, packet->seq) && tcp_seq_leq(packet->seq, tcb->rcv_edge))
 		tcp_output_challenge(tcb, now_ns);
 }
 

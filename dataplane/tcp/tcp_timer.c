@@ -53,11 +53,21 @@ static void on_flush(struct tcb *tcb, enum tcp_timer_kind kind)
 	tcp_tcb_dirty(tcb);
 }
 
+/** Nobody answers (RFC 9293 section 3.8.3, R2). A peer that hears the reset need not find out by itself:
+    one with nothing to send never would. */
+static void give_up(struct tcb *tcb, int64_t now_ns)
+{
+	tcp_tcb_count(tcb, COUNTER_TCP_TIMEOUTS);
+	if (tcb->state > TCP_STATE_SYN_RECEIVED)
+		tcp_output_reset(tcb, now_ns);
+	tcp_tcb_close(tcb, TCP_CLOSED_TIMEOUT);
+}
+
 /** Nothing can be sent through a shut window but one byte, for ever while the peer answers. */
 static void probe_window(struct tcb *tcb, int64_t now_ns)
 {
 	if (tcb->retries >= TCP_RETRIES_MAX) {
-		tcp_tcb_close(tcb, TCP_CLOSED_TIMEOUT);
+		give_up(tcb, now_ns);
 		return;
 	}
 	tcb->retries++;
@@ -71,8 +81,7 @@ static void probe_window(struct tcb *tcb, int64_t now_ns)
 static void on_handshake_timeout(struct tcb *tcb, int64_t now_ns)
 {
 	if (tcb->retries >= TCP_SYN_RETRIES_MAX) {
-		tcp_tcb_count(tcb, COUNTER_TCP_TIMEOUTS);
-		tcp_tcb_close(tcb, TCP_CLOSED_TIMEOUT);
+		give_up(tcb, now_ns);
 		return;
 	}
 	tcb->retries++;
@@ -108,8 +117,7 @@ static void on_retransmit(struct tcb *tcb, int64_t now_ns)
 		return;
 	}
 	if (tcb->retries >= TCP_RETRIES_MAX) {
-		tcp_tcb_count(tcb, COUNTER_TCP_TIMEOUTS);
-		tcp_tcb_close(tcb, TCP_CLOSED_TIMEOUT);
+		give_up(tcb, now_ns);
 		return;
 	}
 	tcp_recovery_on_timeout(tcb, now_ns);
@@ -137,9 +145,7 @@ static void on_idle(struct tcb *tcb, int64_t now_ns)
 	if (config->keepalive_ms == 0 && tcb->state != TCP_STATE_FIN_WAIT_2)
 		return;
 	if (tcb->retries >= config->keepalive_probes) {
-		tcp_tcb_count(tcb, COUNTER_TCP_TIMEOUTS);
-		tcp_output_reset(tcb, now_ns);
-		tcp_tcb_close(tcb, TCP_CLOSED_TIMEOUT);
+		give_up(tcb, now_ns);
 		return;
 	}
 	tcb->retries++;
@@ -152,10 +158,7 @@ static void on_user_timeout(struct tcb *tcb, int64_t now_ns)
 {
 	if (tcb->snd_una == tcb->snd_nxt)
 		return; /* nothing is out; a probe of a shut window does not count */
-	tcp_tcb_count(tcb, COUNTER_TCP_TIMEOUTS);
-	if (tcb->state > TCP_STATE_SYN_RECEIVED)
-		tcp_output_reset(tcb, now_ns);
-	tcp_tcb_close(tcb, TCP_CLOSED_TIMEOUT);
+	give_up(tcb, now_ns);
 }
 
 static void run_one(struct tcb *tcb, enum tcp_timer_kind kind, int64_t now_ns)

@@ -72,6 +72,7 @@ struct sim_pair {
 	struct timer rest; /* ends the rest */
 	int64_t rest_since_ns, progress_ns;
 	uint32_t drops_since_progress, drops;
+	bool is_reset_lost; /* a reset, or anything after one end was over */
 };
 
 struct sim_side {
@@ -178,6 +179,8 @@ void sim_tcp_fail(struct sim *sim, const struct sim_pair *pair, const char *why)
 void sim_tcp_judge_emit(struct sim_app *app, const struct tcp_segment_out *segment);
 void sim_tcp_judge_sent(struct sim_app *app, const struct tcp_segment_out *segment);
 void sim_tcp_judge_arrival(struct sim *sim, const struct sim_net_packet *packet);
+/** A segment of a connection is lost, on the way or before it was sent. */
+void sim_tcp_judge_lost(struct sim_pair *pair, uint8_t flags);
 void sim_tcp_judge_drop(void *ctx, const struct sim_net_packet *packet, enum sim_net_fate fate);
 void sim_tcp_judge_progress(struct sim_app *app);
 void sim_tcp_judge_closed(struct sim_app *app, enum tcp_close_reason reason);

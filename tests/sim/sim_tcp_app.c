@@ -293,7 +293,7 @@ void sim_tcp_app_start(struct sim_pair *pair)
 		at_ns += 2 * NS_PER_MS;
 
 	sim_tcp_plan_pair(sim, pair);
-	pair->is_resting = false;
+	pair->is_resting = pair->is_reset_lost = false;
 	timer_disarm(&sim->timers, &pair->rest);
 	pair->progress_ns = at_ns;
 	wake_at(&pair->apps[SIM_CLIENT], at_ns);

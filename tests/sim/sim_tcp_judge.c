@@ -349,6 +349,17 @@ void sim_tcp_judge_arrival(struct sim *sim, const struct sim_net_packet *packet)
 	app->heard_ns = sim->now_ns;
 }
 
+void sim_tcp_judge_lost(struct sim_pair *pair, uint8_t flags)
+{
+	pair->sim->drops++;
+	pair->drops++;
+	pair->drops_since_progress++;
+	pair->apps[0].drops_unheard++;
+	pair->apps[1].drops_unheard++;
+	pair->is_reset_lost |=
+		(flags & TCP_RST) != 0 || pair->apps[0].is_over || pair->apps[1].is_over;
+}
+
 void sim_tcp_judge_drop(void *ctx, const struct sim_net_packet *packet, enum sim_net_fate fate)
 {
 	struct sim *sim = ctx;
@@ -360,11 +371,7 @@ void sim_tcp_judge_drop(void *ctx, const struct sim_net_packet *packet, enum sim
 		sim_tcp_trace_segment(sim, packet, sim_net_fate_name(fate));
 	left_network(sim, packet);
 	pair = &sim->pairs[packet->owner];
-	sim->drops++;
-	pair->drops++;
-	pair->drops_since_progress++;
-	pair->apps[0].drops_unheard++;
-	pair->apps[1].drops_unheard++;
+	sim_tcp_judge_lost(pair, packet->bytes[13]);
 	pair->apps[!packet->to].dropped_data += packet->payload > 0;
 }
 
@@ -447,6 +454,25 @@ void sim_tcp_judge_pair_over(struct sim_pair *pair)
 	}
 }
 
+/** An open connection that has nothing to say, and nobody is there any more, or yet: the last segment of
+    the handshake was lost, again and again; or the other end gave up, and what it says of that was
+    lost, the answer to a challenge included. RFC 9293 section 3.8.4: only keepalives would tell. */
+static bool is_deserted(const struct sim_pair *pair)
+{
+	for (int i = 0; i < 2; i++) {
+		const struct sim_app *app = &pair->apps[i], *peer = &pair->apps[!i];
+
+		if (!app->was_open || app->is_over || app->is_shut || app->sent != app->acked ||
+		    pair->sim->plan.has_keepalive)
+			continue;
+		if (!peer->was_open)
+			return pair->drops >= GIVE_UP_DROPS;
+		if (peer->is_over && peer->reason == TCP_CLOSED_TIMEOUT)
+			return pair->is_reset_lost;
+	}
+	return false;
+}
+
 static bool is_stalled(const struct sim_pair *pair)
 {
 	const struct sim *sim = pair->sim;
@@ -456,6 +482,8 @@ static bool is_stalled(const struct sim_pair *pair)
 		return false;
 	if (pair->apps[0].is_over && !pair->apps[1].was_open)
 		return false;
+	if (is_deserted(pair))
+		return false; /* unless it speaks again */
 	/* Round trips that a clock jumps in look long; what a reader without room refuses is lost. */
 	if (pair->drops_since_progress >= STALL_DROPS || sim->plan.has_tiny_pool ||
 	    has_disturbance(sim, SIM_JUMP))
@@ -482,20 +510,6 @@ void sim_tcp_judge_time(struct sim *sim)
 		if (side->stack->count > side->config.connections_max)
 			sim_tcp_fail(sim, NULL, "more connections than allowed");
 	}
-}
-
-/** An open whose last segment was lost, again and again, and that has nothing to say: only keepalive
-    would tell it that nobody is there. */
-static bool is_deserted(const struct sim_pair *pair)
-{
-	for (int i = 0; i < 2; i++) {
-		const struct sim_app *app = &pair->apps[i];
-
-		if (app->was_open && !app->is_over && !pair->apps[!i].was_open &&
-		    app->sent == app->acked)
-			return !pair->sim->plan.has_keepalive && pair->drops >= GIVE_UP_DROPS;
-	}
-	return false;
 }
 
 void sim_tcp_judge_end(struct sim *sim)

@@ -260,6 +260,10 @@ void sim_tcp_plan_pair(struct sim *sim, struct sim_pair *pair)
 		/* Windows of a few bytes make long transfers, either way: keep them short. */
 		if (sim->sides[0].config.window_max < 200 || sim->sides[1].config.window_max < 200)
 			app->size %= 2000;
+		/* So do timeouts that nothing shortens: of a reader without room, to one whose handshake was a
+		   cookie and that has neither reports nor timestamps. */
+		if (sim->plan.has_tiny_pool)
+			app->size %= 120000;
 		app->is_slow = has_slow && sim_tcp_chance(sim, 400);
 		app->is_stubborn = has_slow && sim_tcp_chance(sim, 200);
 		app->is_shrinking = has_slow && sim_tcp_chance(sim, 200);

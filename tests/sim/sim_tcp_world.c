@@ -50,15 +50,12 @@ static void mix_segment(struct sim *sim, const struct tcp_segment_out *segment)
 }
 
 /** The NIC had no buffer for it: for the peer that is the same as a loss. */
-static bool refuse(struct sim *sim, struct sim_pair *pair)
+static bool refuse(struct sim *sim, struct sim_pair *pair, const struct tcp_segment_out *segment)
 {
-	sim->drops++;
-	if (pair != NULL) {
-		pair->drops++;
-		pair->drops_since_progress++;
-		pair->apps[0].drops_unheard++;
-		pair->apps[1].drops_unheard++;
-	}
+	if (pair != NULL)
+		sim_tcp_judge_lost(pair, segment->header[13]);
+	else
+		sim->drops++;
 	return false;
 }
 
@@ -88,14 +85,14 @@ static bool emit_one(struct sim_side *side, const struct tcp_segment_out *segmen
 
 	mix_segment(sim, segment);
 	if (sim->is_emit_dead[side->index] || sim_tcp_chance(sim, sim->plan.no_buffer))
-		return refuse(sim, pair);
+		return refuse(sim, pair, segment);
 	if (pair == NULL) {
 		sim->stranger_answers++;
 		return true;
 	}
 	packet = sim_net_packet(sim->net);
 	if (packet == NULL)
-		return refuse(sim, pair);
+		return refuse(sim, pair, segment);
 	app = &pair->apps[side->index];
 	packet->to = (uint8_t)!side->index;
 	packet->source = SIM_ADDRESS(side->index);

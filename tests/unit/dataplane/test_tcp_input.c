@@ -96,6 +96,31 @@ static void test_tcp_input_rfc5961_reset_needs_the_exact_number(void **state)
 	rig_run(steps);
 }
 
+/** Who has filled our window and then gives up says so from its very end. */
+static void test_tcp_input_rfc5961_reset_at_the_end_of_the_window_is_asked(void **state)
+{
+	static const struct rig_step handshake[] = {
+		{ IN, S },
+		{ OUT, SA, 0, 1 },
+		{ IN, A, 1, 1 },
+		{ RIG_END },
+	};
+	struct rig_step reset[] = { { IN, R }, { OUT, A, 1, 1 }, { RIG_END } };
+	struct rig_step beyond[] = { { WAIT, .size = 200 }, { IN, R }, { QUIET }, { RIG_END } };
+	struct tcp_config config = rig_config();
+	struct rig rig;
+
+	(void)state;
+	rig_open(&rig, &config);
+	rig_play(&rig, handshake);
+	reset[0].seq = rig.tcb->rcv_edge - RIG_PEER_ISN;
+	rig_play(&rig, reset);
+	beyond[1].seq = reset[0].seq + 1;
+	rig_play(&rig, beyond);
+	assert_false(rig.is_closed);
+	rig_close(&rig);
+}
+
 /** Section 7: of all connections together so many challenges a second. */
 static void test_tcp_input_rfc5961_challenges_are_limited(void **state)
 {
@@ -499,6 +524,7 @@ int main(void)
 		cmocka_unit_test(test_tcp_input_rfc9293_we_close_first),
 		cmocka_unit_test(test_tcp_input_rfc9293_simultaneous_close),
 		cmocka_unit_test(test_tcp_input_rfc5961_reset_needs_the_exact_number),
+		cmocka_unit_test(test_tcp_input_rfc5961_reset_at_the_end_of_the_window_is_asked),
 		cmocka_unit_test(test_tcp_input_rfc5961_challenges_are_limited),
 		cmocka_unit_test(test_tcp_input_rfc5961_syn_is_challenged),
 		cmocka_unit_test(test_tcp_input_rfc5961_ack_of_what_was_never_sent),

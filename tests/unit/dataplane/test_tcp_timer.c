@@ -86,6 +86,8 @@ static void test_tcp_timer_rfc6429_probes_while_answered(void **state)
 	assert_int_equal(rig.reason, TCP_CLOSED_TIMEOUT);
 	assert_int_equal(counters_get(&rig.counters, COUNTER_TCP_WINDOW_PROBES),
 			 100 + TCP_RETRIES_MAX);
+	assert_int_equal(counters_get(&rig.counters, COUNTER_TCP_TIMEOUTS), 1);
+	assert_int_equal(counters_get(&rig.counters, COUNTER_TCP_RESETS_OUT), 1);
 	rig_close(&rig);
 }
 
@@ -132,8 +134,11 @@ static void test_tcp_timer_gives_up_after_silence(void **state)
 	}
 	assert_true(rig.is_closed);
 	assert_int_equal(rig.reason, TCP_CLOSED_TIMEOUT);
-	assert_int_equal(rig.out_count - rig.out_next,
-			 TCP_RETRIES_MAX + 1); /* a loss probe first */
+	/* A loss probe first, and a word to a peer who may have heard all and only not be heard. */
+	assert_int_equal(rig.out_count - rig.out_next, TCP_RETRIES_MAX + 2);
+	assert_int_equal(rig.out[rig.out_count - 1].flags, TCP_RST | TCP_ACK);
+	assert_int_equal(rig.out[rig.out_count - 1].seq, rig.isn + 11);
+	assert_int_equal(counters_get(&rig.counters, COUNTER_TCP_TIMEOUTS), 1);
 	assert_int_equal(tcp_connection_count(rig.stack), 0);
 	rig_close(&rig);
 }

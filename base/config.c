@@ -10,7 +10,7 @@
 #include "base/crc32c.h"
 #include "base/err.h"
 
-enum kind { KIND_STRING, KIND_INT, KIND_BOOL };
+enum kind { KIND_STRING, KIND_INT, KIND_BOOL, KIND_INTS };
 
 struct setting {
 	const char *name;
@@ -32,11 +32,19 @@ static const struct setting settings[] = {
 		name,         KIND_BOOL, offsetof(struct config, field), "", value, 0, 1,          \
 		"true|false", sentence                                                             \
 	},
+#define CONFIG_INTS(field, name, value, min, max, unit, sentence)                                  \
+	{ name, KIND_INTS, offsetof(struct config, field), value, 0, min, max, unit, sentence },
 #include "base/config.def"
 #undef CONFIG_STRING
 #undef CONFIG_INT
 #undef CONFIG_BOOL
+#undef CONFIG_INTS
 };
+
+static bool is_text(const struct setting *setting)
+{
+	return setting->kind == KIND_STRING || setting->kind == KIND_INTS;
+}
 
 static char *text_field(struct config *config, const struct setting *setting)
 {
@@ -59,7 +67,7 @@ void config_init(struct config *config)
 	for (size_t i = 0; i < ARRAY_COUNT(settings); i++) {
 		const struct setting *setting = &settings[i];
 
-		if (setting->kind == KIND_STRING)
+		if (is_text(setting))
 			(void)snprintf(text_field(config, setting), CONFIG_TEXT_MAX, "%s",
 				       setting->text);
 		else
@@ -84,22 +92,55 @@ static bool trim(const char *text, char *ret)
 	return true;
 }
 
-static int set_number(struct config *config, const struct setting *setting, const char *text,
-		      char *reterr, size_t reterr_size)
+/* A number of the setting's range, up to `end_char` or the end of the text. @return where it ended */
+static const char *read_number(const struct setting *setting, const char *text, char end_char,
+			       int64_t *ret_number)
 {
 	char *end;
 	long long number;
 
 	errno = 0;
 	number = strtoll(text, &end, 10);
-	if (*text == '\0' || *end != '\0' || errno != 0 || number < setting->min ||
-	    number > setting->max) {
-		(void)snprintf(reterr, reterr_size,
-			       "%s: '%s' is not a number from %" PRId64 " to %" PRId64 " (%s)",
-			       setting->name, text, setting->min, setting->max, setting->unit);
-		return ERR_CONFIG;
-	}
+	if (end == text || (*end != '\0' && *end != end_char) || errno != 0 ||
+	    number < setting->min || number > setting->max)
+		return NULL;
+	*ret_number = number;
+	return end;
+}
+
+static int refuse_number(const struct setting *setting, const char *text, char *reterr,
+			 size_t reterr_size)
+{
+	(void)snprintf(reterr, reterr_size,
+		       "%s: '%s' is not a number from %" PRId64 " to %" PRId64 " (%s)%s",
+		       setting->name, text, setting->min, setting->max, setting->unit,
+		       setting->kind == KIND_INTS ? ", or a list of such with commas" : "");
+	return ERR_CONFIG;
+}
+
+static int set_number(struct config *config, const struct setting *setting, const char *text,
+		      char *reterr, size_t reterr_size)
+{
+	int64_t number;
+
+	if (read_number(setting, text, '\0', &number) == NULL)
+		return refuse_number(setting, text, reterr, reterr_size);
 	store_number(config, setting, number);
+	return 0;
+}
+
+static int set_numbers(struct config *config, const struct setting *setting, const char *text,
+		       char *reterr, size_t reterr_size)
+{
+	const char *at = text;
+	int64_t number;
+
+	do {
+		at = read_number(setting, at, ',', &number);
+		if (at == NULL)
+			return refuse_number(setting, text, reterr, reterr_size);
+	} while (*at++ == ',');
+	(void)snprintf(text_field(config, setting), CONFIG_TEXT_MAX, "%s", text);
 	return 0;
 }
 
@@ -136,6 +177,8 @@ int config_set(struct config *config, const char *name, const char *value, char 
 			return set_number(config, setting, text, reterr, reterr_size);
 		if (setting->kind == KIND_BOOL)
 			return set_bool(config, setting, text, reterr, reterr_size);
+		if (setting->kind == KIND_INTS)
+			return set_numbers(config, setting, text, reterr, reterr_size);
 		(void)snprintf(text_field(config, setting), CONFIG_TEXT_MAX, "%s", text);
 		return 0;
 	}
@@ -222,11 +265,11 @@ void config_print(const struct config *config, FILE *out)
 		const void *field = (const char *)config + setting->at;
 
 		(void)fprintf(out, "# %s", setting->sentence);
-		if (setting->kind == KIND_INT)
+		if (setting->kind == KIND_INT || setting->kind == KIND_INTS)
 			(void)fprintf(out, " (%s, %" PRId64 " to %" PRId64 ")", setting->unit,
 				      setting->min, setting->max);
 		(void)fprintf(out, "\n%s=", setting->name);
-		if (setting->kind == KIND_STRING)
+		if (is_text(setting))
 			(void)fprintf(out, "%s\n", (const char *)field);
 		else if (setting->kind == KIND_BOOL)
 			(void)fprintf(out, "%s\n", *(const bool *)field ? "true" : "false");

@@ -16,13 +16,15 @@
 #define CONFIG_TEXT_MAX 256
 
 struct config {
-#define CONFIG_STRING(field, name, value, sentence)              char field[CONFIG_TEXT_MAX];
-#define CONFIG_INT(field, name, value, min, max, unit, sentence) int64_t field;
-#define CONFIG_BOOL(field, name, value, sentence)                bool field;
+#define CONFIG_STRING(field, name, value, sentence)               char field[CONFIG_TEXT_MAX];
+#define CONFIG_INT(field, name, value, min, max, unit, sentence)  int64_t field;
+#define CONFIG_BOOL(field, name, value, sentence)                 bool field;
+#define CONFIG_INTS(field, name, value, min, max, unit, sentence) char field[CONFIG_TEXT_MAX];
 #include "base/config.def"
 #undef CONFIG_STRING
 #undef CONFIG_INT
 #undef CONFIG_BOOL
+#undef CONFIG_INTS
 };
 
 /** Set every field to its default. */

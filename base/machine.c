@@ -17,11 +17,12 @@
 #include <unistd.h>
 
 #include "base/cpulist.h"
+#include "base/portlist.h"
 
 #define PATH_SIZE     1024
 #define CPUS_MAX      64
 #define HUGEPAGE_SIZE (2 * 1024 * 1024)
-#define PORT_PAGES    64 /* packet buffers and the rings' heads */
+#define PORT_PAGES    64 /* of each port: packet buffers and the rings' heads */
 #define SPARE_FILES   1024
 
 /* ---- readers ---- */
@@ -128,10 +129,14 @@ void machine_say(struct machine *machine, const char *check, enum machine_verdic
 		 const char *remedy, const char *fmt, ...)
 {
 	struct machine_finding finding = { .check = check, .verdict = verdict };
+	size_t used;
 	va_list ap;
 
+	if (machine->subject != NULL)
+		(void)snprintf(finding.found, sizeof(finding.found), "%.64s: ", machine->subject);
+	used = strlen(finding.found);
 	va_start(ap, fmt);
-	(void)vsnprintf(finding.found, sizeof(finding.found), fmt, ap);
+	(void)vsnprintf(finding.found + used, sizeof(finding.found) - used, fmt, ap);
 	va_end(ap);
 	if (verdict != MACHINE_GOOD)
 		(void)snprintf(finding.remedy, sizeof(finding.remedy), "%s", remedy);
@@ -172,12 +177,22 @@ void machine_init(struct machine *machine,
 
 /* ---- kernel and limits ---- */
 
+/* Ports that need packet buffers; settings that do not fit are named elsewhere. */
+static uint32_t port_count(const struct config *config)
+{
+	struct portlist list;
+	char reason[MACHINE_TEXT_MAX];
+
+	return portlist_read(config, &list, reason, sizeof(reason)) == 0 ? MAX(list.count, 1U) : 1;
+}
+
 static void check_hugepages(struct machine *machine, const struct config *config)
 {
 	int64_t free_count = machine_read_number(
 		machine, 0, "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
 	int64_t all_count = machine_read_number(machine, 0, "/proc/sys/vm/nr_hugepages");
-	int64_t wanted = config->cores * config->ring_size / HUGEPAGE_SIZE + PORT_PAGES;
+	int64_t wanted =
+		config->cores * config->ring_size / HUGEPAGE_SIZE + PORT_PAGES * port_count(config);
 	char folder[PATH_SIZE], remedy[MACHINE_TEXT_MAX];
 	bool is_writable;
 
@@ -356,6 +371,6 @@ void machine_check(struct machine *machine, const struct config *config)
 {
 	machine_check_kernel(machine, config);
 	machine_check_cpus(machine, config);
-	machine_check_port(machine, config);
+	machine_check_ports(machine, config);
 	machine_check_disk(machine, config);
 }

@@ -14,6 +14,8 @@
 
 #define MACHINE_TEXT_MAX 320
 
+struct portlist_port;
+
 enum machine_verdict {
 	MACHINE_GOOD, /* as it should be */
 	MACHINE_WEAK, /* works; something is slower or less safe than it could be */
@@ -39,7 +41,9 @@ struct machine {
 	int (*link)(const char *name, struct machine_link *ret_link);
 	void (*say)(void *ctx, const struct machine_finding *finding);
 	void *ctx;
-	uint32_t bad_count; /* findings so far */
+	uint32_t bad_count;  /* findings so far */
+	const char *subject; /* named first in what is found; NULL: nothing is */
+	uint32_t ports;      /* of the box; 0 counts as one */
 };
 
 /** This machine. @param say  called for each finding */
@@ -49,8 +53,13 @@ void machine_init(struct machine *machine,
 /** All of it, in the order people read it. */
 void machine_check(struct machine *machine, const struct config *config);
 
-/** The port of dpdk.port, of any kind; says one thing when there is none. */
-void machine_check_port(struct machine *machine, const struct config *config);
+/** Each port of dpdk.port, of any kind, and named when there are several; says one thing when there is
+    none. */
+void machine_check_ports(struct machine *machine, const struct config *config);
+
+/** One of them. */
+void machine_check_port(struct machine *machine, const struct config *config,
+			const struct portlist_port *port);
 
 /** io_uring, huge pages, AF_XDP, limits. */
 void machine_check_kernel(struct machine *machine, const struct config *config);

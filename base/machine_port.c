@@ -3,7 +3,6 @@
  * Ports. A check that fails here is one that DPDK or the kernel would refuse with a number, or worse,
  * accept and then deliver nothing.
  */
-#include <ctype.h>
 #include <dirent.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -16,14 +15,14 @@
 
 #include "base/cpulist.h"
 #include "base/machine.h"
+#include "base/portlist.h"
 
-#define PCI_SIZE       20   /* 0000:03:00.0 */
 #define PCI_NETWORK    0x02 /* class of network devices */
 #define PCI_BRIDGE     0x06 /* they need no driver of ours */
 #define ARP_ETHERNET   1    /* sys/class/net/IFACE/type */
 #define XDP_FRAME_MAX  3502 /* MTU that fits an af_xdp buffer of one page */
 #define PACKET_MTU_MAX 1500 /* its driver takes no more */
-#define HUGEPAGES_WANT 16   /* 2 MiB pages of packet buffers on the port's node, a core */
+#define HUGEPAGES_WANT 16   /* 2 MiB pages of packet buffers, a core and port; all on one node */
 #define CPUS_MAX       64
 
 /* Their drivers run XDP programs themselves; with others the kernel copies each frame first. */
@@ -34,16 +33,6 @@ static const char *const xdp_drivers[] = {
 };
 
 /* ---- PCI devices ---- */
-
-/* "03:00.0" with the domain that it leaves out. */
-static void pci_name(const char *port, char ret[PCI_SIZE])
-{
-	bool has_domain = strchr(port, ':') != strrchr(port, ':');
-
-	(void)snprintf(ret, PCI_SIZE, "%s%.12s", has_domain ? "" : "0000:", port);
-	for (char *at = ret; *at != '\0'; at++)
-		*at = (char)tolower((unsigned char)*at);
-}
 
 static bool is_vfio(const char *driver)
 {
@@ -150,7 +139,7 @@ static void check_pci_node(struct machine *machine, const struct config *config,
 	char list[128] = "", remedy[MACHINE_TEXT_MAX];
 	uint32_t cpus[CPUS_MAX];
 	int count = cpulist_parse(config->core_cpus, cpus, ARRAY_COUNT(cpus)), far = 0;
-	int64_t pages, wanted = config->cores * HUGEPAGES_WANT;
+	int64_t pages, wanted = config->cores * HUGEPAGES_WANT * MAX(machine->ports, 1U);
 
 	if (node < 0 || !machine_read(machine, list, sizeof(list),
 				      "/sys/devices/system/node/node%d/cpulist", (int)node)) {
@@ -178,7 +167,8 @@ static void check_pci_node(struct machine *machine, const struct config *config,
 }
 
 /* A device that the kernel keeps as well has an interface, and its MTU counts. */
-static void check_pci_mtu(struct machine *machine, const struct config *config, const char *pci)
+static void check_pci_mtu(struct machine *machine, const struct portlist_port *port,
+			  const char *pci)
 {
 	char path[512], remedy[MACHINE_TEXT_MAX];
 	struct dirent *entry;
@@ -195,21 +185,21 @@ static void check_pci_mtu(struct machine *machine, const struct config *config, 
 					  entry->d_name);
 		(void)snprintf(remedy, sizeof(remedy),
 			       "ip link set dev %.16s mtu %d, or dpdk.mtu=%d", entry->d_name,
-			       (int)config->dpdk_mtu, (int)mtu);
-		machine_say(machine, "port MTU",
-			    mtu >= config->dpdk_mtu ? MACHINE_GOOD : MACHINE_BAD, remedy,
-			    "interface %.16s has MTU %d, dpdk.mtu is %d", entry->d_name, (int)mtu,
-			    (int)config->dpdk_mtu);
+			       (int)port->mtu, (int)mtu);
+		machine_say(machine, "port MTU", mtu >= port->mtu ? MACHINE_GOOD : MACHINE_BAD,
+			    remedy, "interface %.16s has MTU %d, dpdk.mtu is %d", entry->d_name,
+			    (int)mtu, (int)port->mtu);
 	}
 	if (dir != NULL)
 		(void)closedir(dir);
 }
 
-static void check_pci(struct machine *machine, const struct config *config)
+static void check_pci(struct machine *machine, const struct config *config,
+		      const struct portlist_port *port)
 {
-	char pci[PCI_SIZE], driver[64] = "";
+	char pci[PORTLIST_PCI_SIZE], driver[64] = "";
 
-	pci_name(config->dpdk_port, pci);
+	portlist_pci(port->port, pci);
 	if (!machine_exists(machine, "/sys/bus/pci/devices/%s", pci)) {
 		machine_say(machine, "port", MACHINE_BAD,
 			    "lspci -D shows the addresses; put the right one into dpdk.port",
@@ -229,7 +219,7 @@ static void check_pci(struct machine *machine, const struct config *config)
 	check_pci_iommu(machine, pci, driver);
 	check_pci_node(machine, config, pci);
 	if (is_shared(driver))
-		check_pci_mtu(machine, config, pci);
+		check_pci_mtu(machine, port, pci);
 }
 
 /* ---- interfaces of the kernel ---- */
@@ -275,23 +265,22 @@ static void check_queues(struct machine *machine, const struct config *config, c
 		    (int)config->cores);
 }
 
-static void check_mtu(struct machine *machine, const struct config *config, const char *name)
+static void check_mtu(struct machine *machine, const struct portlist_port *port, const char *name)
 {
 	int64_t mtu = machine_read_number(machine, 0, "/sys/class/net/%s/mtu", name);
 	char remedy[MACHINE_TEXT_MAX];
 
-	if (config->dpdk_mtu > XDP_FRAME_MAX) {
+	if (port->mtu > XDP_FRAME_MAX) {
 		machine_say(machine, "port MTU", MACHINE_BAD,
 			    "lower dpdk.mtu, and the MTU of its peers",
 			    "MTU %d does not fit a buffer of an af_xdp port: at most %d",
-			    (int)config->dpdk_mtu, XDP_FRAME_MAX);
+			    (int)port->mtu, XDP_FRAME_MAX);
 		return;
 	}
 	(void)snprintf(remedy, sizeof(remedy), "ip link set dev %s mtu %d, or dpdk.mtu=%d", name,
-		       (int)config->dpdk_mtu, (int)mtu);
-	machine_say(machine, "port MTU", mtu == config->dpdk_mtu ? MACHINE_GOOD : MACHINE_WEAK,
-		    remedy, "interface %s has MTU %d, dpdk.mtu is %d", name, (int)mtu,
-		    (int)config->dpdk_mtu);
+		       (int)port->mtu, (int)mtu);
+	machine_say(machine, "port MTU", mtu == port->mtu ? MACHINE_GOOD : MACHINE_WEAK, remedy,
+		    "interface %s has MTU %d, dpdk.mtu is %d", name, (int)mtu, (int)port->mtu);
 }
 
 static void check_carrier(struct machine *machine, const char *name)
@@ -337,7 +326,8 @@ static void check_offloads(struct machine *machine, const char *name)
 				   : "does not merge frames");
 }
 
-static void check_af_xdp(struct machine *machine, const struct config *config, const char *name)
+static void check_af_xdp(struct machine *machine, const struct config *config,
+			 const struct portlist_port *port, const char *name)
 {
 	if (!check_name(machine, name))
 		return;
@@ -353,7 +343,7 @@ static void check_af_xdp(struct machine *machine, const struct config *config, c
 		return;
 	}
 	check_queues(machine, config, name);
-	check_mtu(machine, config, name);
+	check_mtu(machine, port, name);
 	check_carrier(machine, name);
 	check_offloads(machine, name);
 }
@@ -376,7 +366,8 @@ static void check_tap(struct machine *machine, const char *name)
 }
 
 /* Its driver takes what the kernel has room for, beside the kernel's own stack. */
-static void check_af_packet(struct machine *machine, const struct config *config, const char *name)
+static void check_af_packet(struct machine *machine, const struct portlist_port *port,
+			    const char *name)
 {
 	if (!check_name(machine, name))
 		return;
@@ -387,11 +378,11 @@ static void check_af_packet(struct machine *machine, const struct config *config
 	}
 	machine_say(machine, "port", MACHINE_WEAK, "dpdk.port=af_xdp:IFACE, or sockets alone",
 		    "af_packet on %s is for tests: it loses packets under load", name);
-	if (config->dpdk_mtu > PACKET_MTU_MAX)
+	if (port->mtu > PACKET_MTU_MAX)
 		machine_say(machine, "port MTU", MACHINE_BAD,
 			    "lower dpdk.mtu, and the MTU of its peers",
 			    "MTU %d is more than an af_packet port takes: at most %d",
-			    (int)config->dpdk_mtu, PACKET_MTU_MAX);
+			    (int)port->mtu, PACKET_MTU_MAX);
 	check_carrier(machine, name);
 }
 
@@ -447,30 +438,50 @@ static void check_memif(struct machine *machine, const char *socket_path)
 			    "memif socket %s: who comes first serves it", socket_path);
 }
 
-void machine_check_port(struct machine *machine, const struct config *config)
+void machine_check_port(struct machine *machine, const struct config *config,
+			const struct portlist_port *port)
 {
-	const char *port = config->dpdk_port;
+	const char *name = port->port;
 
-	if (port[0] == '\0' || strcmp(port, "none") == 0)
-		machine_say(machine, "port", MACHINE_GOOD, "", "%s",
-			    port[0] == '\0' ? "dpdk.port is empty: the lab's when it stands"
-					    : "dpdk.port is none: kernel sockets only");
-	else if (strncmp(port, "af_xdp:", 7) == 0)
-		check_af_xdp(machine, config, port + 7);
-	else if (strncmp(port, "af_packet:", 10) == 0)
-		check_af_packet(machine, config, port + 10);
-	else if (strncmp(port, "virtio:", 7) == 0)
-		check_virtio(machine, port + 7);
-	else if (strncmp(port, "tap:", 4) == 0)
-		check_tap(machine, port + 4);
-	else if (strncmp(port, "memif:", 6) == 0)
-		check_memif(machine, port + 6);
-	else if (strlen(port) <= 12 && strchr(port, ':') != NULL &&
-		 strspn(port, "0123456789abcdefABCDEF:.") == strlen(port))
-		check_pci(machine, config);
+	if (strncmp(name, "af_xdp:", 7) == 0)
+		check_af_xdp(machine, config, port, name + 7);
+	else if (strncmp(name, "af_packet:", 10) == 0)
+		check_af_packet(machine, port, name + 10);
+	else if (strncmp(name, "virtio:", 7) == 0)
+		check_virtio(machine, name + 7);
+	else if (strncmp(name, "tap:", 4) == 0)
+		check_tap(machine, name + 4);
+	else if (strncmp(name, "memif:", 6) == 0)
+		check_memif(machine, name + 6);
+	else if (portlist_is_pci(name))
+		check_pci(machine, config, port);
 	else
 		machine_say(machine, "port", MACHINE_BAD, "correct dpdk.port",
 			    "port \"%.64s\" is none of af_xdp:IFACE, memif:SOCKET, tap:NAME, "
 			    "virtio:SOCKET, af_packet:IFACE or a PCI address",
-			    port);
+			    name);
+}
+
+void machine_check_ports(struct machine *machine, const struct config *config)
+{
+	struct portlist list;
+	char reason[MACHINE_TEXT_MAX];
+
+	if (portlist_read(config, &list, reason, sizeof(reason)) < 0) {
+		machine_say(machine, "port settings", MACHINE_BAD,
+			    "correct it; `millrace config` says what each setting takes", "%s",
+			    reason);
+		return;
+	}
+	if (list.count == 0)
+		machine_say(machine, "port", MACHINE_GOOD, "", "%s",
+			    config->dpdk_port[0] == '\0'
+				    ? "dpdk.port is empty: the lab's when it stands"
+				    : "dpdk.port is none: kernel sockets only");
+	machine->ports = list.count;
+	for (uint32_t i = 0; i < list.count; i++) {
+		machine->subject = list.count > 1 ? list.ports[i].port : NULL;
+		machine_check_port(machine, config, &list.ports[i]);
+	}
+	machine->subject = NULL;
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -12,7 +13,7 @@
 #include "base/err.h"
 
 #define MAGIC   0x4352494dU /* "MIRC" */
-#define VERSION 1
+#define VERSION 2
 
 struct header {
 	uint32_t magic;
@@ -22,6 +23,8 @@ struct header {
 	uint32_t hist_size;
 	uint32_t pid;
 	uint32_t is_retired;
+	uint32_t port_count; /* atomic */
+	uint32_t port_size;
 };
 
 struct shmcounters {
@@ -31,12 +34,28 @@ struct shmcounters {
 };
 
 _Static_assert(sizeof(struct header) <= SHMCOUNTERS_HEADER_SIZE, "it has a page");
-_Static_assert(sizeof(struct counters) % CACHELINE_SIZE == 0, "the arrays stay aligned");
+_Static_assert(sizeof(struct counters) % CACHELINE_SIZE == 0 && sizeof(struct hist) % 8 == 0,
+	       "the arrays stay aligned");
+
+const struct shmcounters_port_info shmcounters_port_infos[SHMCOUNTERS_PORT_VALUES] = {
+	[SHMCOUNTERS_PORT_UP] = { "up", true, "1: the port has a link" },
+	[SHMCOUNTERS_PORT_RX_PACKETS] = { "rx_packets", false, "frames received" },
+	[SHMCOUNTERS_PORT_RX_BYTES] = { "rx_bytes", false, "bytes received" },
+	[SHMCOUNTERS_PORT_RX_MISSED] = { "rx_missed", false, "frames lost: the core was late" },
+	[SHMCOUNTERS_PORT_RX_ERRORS] = { "rx_errors", false, "frames received broken" },
+	[SHMCOUNTERS_PORT_RX_NO_BUFFER] = { "rx_no_buffer", false, "frames lost for a buffer" },
+	[SHMCOUNTERS_PORT_TX_PACKETS] = { "tx_packets", false, "frames sent" },
+	[SHMCOUNTERS_PORT_TX_BYTES] = { "tx_bytes", false, "bytes sent" },
+	[SHMCOUNTERS_PORT_TX_ERRORS] = { "tx_errors", false, "frames not sent" },
+	[SHMCOUNTERS_PORT_LINK_CHANGES] = { "link_changes", false, "link went up or down" },
+	[SHMCOUNTERS_PORT_RESETS] = { "resets", false, "resets that the port came back from" },
+};
 
 static size_t file_size(uint32_t cores)
 {
 	return SHMCOUNTERS_HEADER_SIZE +
-	       (size_t)cores * (sizeof(struct counters) + sizeof(struct hist));
+	       (size_t)cores * (sizeof(struct counters) + sizeof(struct hist)) +
+	       PORTLIST_MAX * sizeof(struct shmcounters_port);
 }
 
 static int map(int fd, size_t size, bool is_writer, struct shmcounters **ret_shared)
@@ -100,6 +119,7 @@ int shmcounters_create(const char *path, uint32_t cores, struct shmcounters **re
 	shared->header->cores = cores;
 	shared->header->counter_count = COUNTER_COUNT;
 	shared->header->hist_size = sizeof(struct hist);
+	shared->header->port_size = sizeof(struct shmcounters_port);
 	shared->header->pid = (uint32_t)getpid();
 	for (uint32_t i = 0; i < cores; i++)
 		hist_init(shmcounters_flush_ns(shared, i));
@@ -114,7 +134,8 @@ static bool is_valid(const struct shmcounters *shared)
 
 	return __atomic_load_n(&header->magic, __ATOMIC_ACQUIRE) == MAGIC &&
 	       header->version == VERSION && header->counter_count == COUNTER_COUNT &&
-	       header->hist_size == sizeof(struct hist) && header->cores > 0 &&
+	       header->hist_size == sizeof(struct hist) &&
+	       header->port_size == sizeof(struct shmcounters_port) && header->cores > 0 &&
 	       header->cores <= COUNTERS_CORES_MAX && shared->size >= file_size(header->cores);
 }
 
@@ -182,4 +203,34 @@ struct hist *shmcounters_flush_ns(const struct shmcounters *shared, uint32_t cor
 	return (struct hist *)(void *)((uint8_t *)shared->header + SHMCOUNTERS_HEADER_SIZE +
 				       shared->header->cores * sizeof(struct counters) +
 				       core * sizeof(struct hist));
+}
+
+static struct shmcounters_port *port_at(const struct shmcounters *shared, uint32_t index)
+{
+	return (struct shmcounters_port *)(void *)((uint8_t *)shared->header +
+						   file_size(shared->header->cores) -
+						   (PORTLIST_MAX - index) *
+							   sizeof(struct shmcounters_port));
+}
+
+struct shmcounters_port *shmcounters_port_add(struct shmcounters *shared, const char *name)
+{
+	uint32_t count = shared->header->port_count;
+	struct shmcounters_port *port = port_at(shared, count);
+
+	CHECK(count < PORTLIST_MAX);
+	(void)snprintf(port->name, sizeof(port->name), "%s", name);
+	__atomic_store_n(&shared->header->port_count, count + 1, __ATOMIC_RELEASE);
+	return port;
+}
+
+uint32_t shmcounters_ports(const struct shmcounters *shared)
+{
+	return MIN(__atomic_load_n(&shared->header->port_count, __ATOMIC_ACQUIRE), PORTLIST_MAX);
+}
+
+const struct shmcounters_port *shmcounters_port(const struct shmcounters *shared, uint32_t index)
+{
+	CHECK(index < PORTLIST_MAX);
+	return port_at(shared, index);
 }

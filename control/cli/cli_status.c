@@ -16,6 +16,12 @@ static void print_status(const json_t *status)
 		     json_is_true(json_object_get(status, "dataplane")) ? "connected" : "away");
 	json_array_foreach(json_object_get(status, "transports"), index, line)(void)
 		printf("transport  %s\n", json_string_value(line));
+	json_array_foreach(json_object_get(status, "ports"), index, line)(void) printf(
+		"port       %s  %s  in %lld packets, out %lld, lost %lld\n", cli_text(line, "port"),
+		cli_integer(line, "up") != 0 ? "up" : "down",
+		(long long)cli_integer(line, "rx_packets"),
+		(long long)cli_integer(line, "tx_packets"),
+		(long long)(cli_integer(line, "rx_missed") + cli_integer(line, "rx_no_buffer")));
 	(void)printf("topics     %lld, %lld partitions, %lld groups\n",
 		     (long long)cli_integer(status, "topics"),
 		     (long long)cli_integer(status, "partitions"),

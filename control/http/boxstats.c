@@ -74,6 +74,24 @@ json_t *boxstats_memory(const struct boxstats *stats)
 	return parts;
 }
 
+json_t *boxstats_ports(const struct boxstats *stats)
+{
+	uint32_t count = stats->shared != NULL ? shmcounters_ports(stats->shared) : 0;
+	json_t *ports = json_array();
+
+	for (uint32_t i = 0; i < count; i++) {
+		const struct shmcounters_port *port = shmcounters_port(stats->shared, i);
+		json_t *object = json_pack("{s:s}", "port", port->name);
+
+		for (uint32_t j = 0; j < SHMCOUNTERS_PORT_VALUES; j++)
+			(void)json_object_set_new(
+				object, shmcounters_port_infos[j].name,
+				json_integer((json_int_t)shmcounters_port_get(port, j)));
+		(void)json_array_append_new(ports, object);
+	}
+	return ports;
+}
+
 json_t *boxstats_transports(const struct boxstats *stats)
 {
 	char path[sizeof(stats->run_dir) + EXTRA_SIZE], line[LINE_SIZE];

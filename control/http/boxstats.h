@@ -38,5 +38,7 @@ void boxstats_flush_all(const struct boxstats *stats, struct hist *ret_hist);
 int64_t boxstats_sum(const struct boxstats *stats, enum counter which);
 /** @return object of the dataplane's written sum of memory, bytes by part; empty when it wrote none */
 json_t *boxstats_memory(const struct boxstats *stats);
+/** @return array of objects, one for each kernel-bypass port: its name and what it counts */
+json_t *boxstats_ports(const struct boxstats *stats);
 /** @return array of sentences, empty when the dataplane wrote none */
 json_t *boxstats_transports(const struct boxstats *stats);

@@ -49,16 +49,17 @@ void webapi_get_status(void *ctx, struct http_call *call)
 	boxstats_refresh(&api->stats);
 	for (uint32_t i = 0; i < api->stats.count; i++)
 		(void)json_array_append_new(cores, core_json(api, i));
-	http_reply_json(call, 200,
-			json_pack("{s:s, s:s, s:I, s:b, s:o, s:I, s:I, s:I, s:o, s:o}", "version",
-				  MILLRACE_VERSION, "cluster_id", meta_cluster_id(api->config.meta),
-				  "uptime_ms", (json_int_t)up_ms(api), "dataplane",
-				  (int)api->config.ops->is_dataplane_up(api->config.ctx),
-				  "transports", boxstats_transports(&api->stats), "topics",
-				  (json_int_t)image->topic_count, "partitions",
-				  (json_int_t)image->partition_count, "groups",
-				  (json_int_t)api->config.groups->count, "flush", flush_json(api),
-				  "cores", cores));
+	http_reply_json(
+		call, 200,
+		json_pack("{s:s, s:s, s:I, s:b, s:o, s:o, s:I, s:I, s:I, s:o, s:o}", "version",
+			  MILLRACE_VERSION, "cluster_id", meta_cluster_id(api->config.meta),
+			  "uptime_ms", (json_int_t)up_ms(api), "dataplane",
+			  (int)api->config.ops->is_dataplane_up(api->config.ctx), "transports",
+			  boxstats_transports(&api->stats), "ports", boxstats_ports(&api->stats),
+			  "topics", (json_int_t)image->topic_count, "partitions",
+			  (json_int_t)image->partition_count, "groups",
+			  (json_int_t)api->config.groups->count, "flush", flush_json(api), "cores",
+			  cores));
 }
 
 /** @return a sum over `elapsed_ns` as a value per second */
@@ -193,6 +194,27 @@ static void write_memory(struct metrics *metrics, struct webapi *api)
 	json_decref(parts);
 }
 
+static void write_ports(struct metrics *metrics, struct webapi *api)
+{
+	const struct shmcounters *shared = api->stats.shared;
+	uint32_t count = shared != NULL ? shmcounters_ports(shared) : 0;
+
+	for (uint32_t i = 0; i < SHMCOUNTERS_PORT_VALUES; i++) {
+		const struct shmcounters_port_info *info = &shmcounters_port_infos[i];
+		char name[48];
+
+		(void)snprintf(name, sizeof(name), "dataplane_port_%s%s", info->name,
+			       info->is_gauge ? "" : "_total");
+		metrics_family(metrics, name, info->is_gauge ? "gauge" : "counter", info->help);
+		for (uint32_t j = 0; j < count; j++) {
+			const struct shmcounters_port *port = shmcounters_port(shared, j);
+			struct metrics_label label = { "port", port->name };
+
+			metrics_integer(metrics, &label, 1, (int64_t)shmcounters_port_get(port, i));
+		}
+	}
+}
+
 static void write_box(struct metrics *metrics, struct webapi *api)
 {
 	struct metrics_label version = { "version", MILLRACE_VERSION };
@@ -226,6 +248,7 @@ void webapi_get_metrics(void *ctx, struct http_call *call)
 	}
 	write_box(&metrics, api);
 	write_memory(&metrics, api);
+	write_ports(&metrics, api);
 	metrics_counters(&metrics, api->stats.counters, api->stats.count);
 	metrics_flush(&metrics, api->stats.flush_ns, api->stats.count);
 	write_positions(&metrics, api);

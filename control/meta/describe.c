@@ -33,10 +33,13 @@ static const struct box_setting box_settings[] = {
 	{ name, sentence, BOX_INT, offsetof(struct config, field) },
 #define CONFIG_BOOL(field, name, value, sentence)                                                  \
 	{ name, sentence, BOX_BOOL, offsetof(struct config, field) },
+#define CONFIG_INTS(field, name, value, min, max, unit, sentence)                                  \
+	{ name, sentence, BOX_STRING, offsetof(struct config, field) },
 #include "base/config.def"
 #undef CONFIG_STRING
 #undef CONFIG_INT
 #undef CONFIG_BOOL
+#undef CONFIG_INTS
 };
 
 static struct wire_string keep(struct call *call, const char *text)

@@ -107,8 +107,7 @@ static bool publish_request(struct request *request)
 	struct session *session = request->session;
 	struct reader body = request_body(request);
 	struct wire_string client_id = request_client_id(request);
-	struct wire_string listener =
-		wire_string_from(metadata_host(core, session->link->listener));
+	struct wire_string listener = wire_string_from(session->link->host);
 	size_t client_size = client_id.size > 0 ? (size_t)client_id.size : 0;
 	size_t body_size = reader_left(&body);
 	char host[HOST_SIZE_MAX];

@@ -17,7 +17,7 @@
 
 #define MESH_PER_TURN_MAX 1024
 #define HOUSEKEEP_NS      NS_PER_S /* between rounds over all logs */
-#define NIC_NS            (100 * NS_PER_MS)
+#define PORT_NS           (100 * NS_PER_MS)
 
 static uint64_t generation(const struct housekeeper *housekeeper)
 {
@@ -278,6 +278,29 @@ static void tend(const struct housekeeper *housekeeper, struct partition *partit
 		  &partition->nudge);
 }
 
+static void tend_port(const struct housekeeper_port *port, int64_t now_ns)
+{
+	struct nic_stats stats;
+
+	nic_tend(port->nic, now_ns);
+	nic_stats(port->nic, &stats);
+	const uint64_t values[SHMCOUNTERS_PORT_VALUES] = {
+		[SHMCOUNTERS_PORT_UP] = nic_link_up(port->nic),
+		[SHMCOUNTERS_PORT_RX_PACKETS] = stats.rx_packets,
+		[SHMCOUNTERS_PORT_RX_BYTES] = stats.rx_bytes,
+		[SHMCOUNTERS_PORT_RX_MISSED] = stats.rx_missed,
+		[SHMCOUNTERS_PORT_RX_ERRORS] = stats.rx_errors,
+		[SHMCOUNTERS_PORT_RX_NO_BUFFER] = stats.rx_no_buffer,
+		[SHMCOUNTERS_PORT_TX_PACKETS] = stats.tx_packets,
+		[SHMCOUNTERS_PORT_TX_BYTES] = stats.tx_bytes,
+		[SHMCOUNTERS_PORT_TX_ERRORS] = stats.tx_errors,
+		[SHMCOUNTERS_PORT_LINK_CHANGES] = nic_link_changes(port->nic),
+		[SHMCOUNTERS_PORT_RESETS] = nic_resets(port->nic),
+	};
+	for (uint32_t i = 0; i < SHMCOUNTERS_PORT_VALUES; i++)
+		shmcounters_port_set(port->counts, i, values[i]);
+}
+
 /* What is due by the clock. @return milliseconds until something is due again */
 static int64_t run_due(struct housekeeper *housekeeper)
 {
@@ -294,19 +317,22 @@ static int64_t run_due(struct housekeeper *housekeeper)
 		housekeeper->checkpoint_ns =
 			now_ns + housekeeper->args.config->checkpoint_ms * NS_PER_MS;
 	}
-	if (housekeeper->nic != NULL && now_ns >= housekeeper->nic_ns) {
-		nic_tend(housekeeper->nic, now_ns);
-		housekeeper->nic_ns = now_ns + NIC_NS;
+	if (housekeeper->port_count > 0 && now_ns >= housekeeper->port_ns) {
+		for (uint32_t i = 0; i < housekeeper->port_count; i++)
+			tend_port(&housekeeper->ports[i], now_ns);
+		housekeeper->port_ns = now_ns + PORT_NS;
 	}
 	next_ns = MIN(housekeeper->housekeep_ns, housekeeper->checkpoint_ns);
-	if (housekeeper->nic != NULL)
-		next_ns = MIN(next_ns, housekeeper->nic_ns);
+	if (housekeeper->port_count > 0)
+		next_ns = MIN(next_ns, housekeeper->port_ns);
 	return MAX((next_ns - now_ns) / NS_PER_MS, 0) + 1;
 }
 
-void housekeeper_tend_port(struct housekeeper *housekeeper, struct nic *nic)
+void housekeeper_tend_port(struct housekeeper *housekeeper, struct nic *nic,
+			   struct shmcounters_port *counts)
 {
-	housekeeper->nic = nic;
+	CHECK(housekeeper->port_count < PORTLIST_MAX);
+	housekeeper->ports[housekeeper->port_count++] = (struct housekeeper_port){ nic, counts };
 }
 
 void housekeeper_run(struct housekeeper *housekeeper, const volatile sig_atomic_t *stop)

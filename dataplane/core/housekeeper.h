@@ -24,6 +24,7 @@
 struct housekeeper;
 struct channel_server;
 struct nic;
+struct shmcounters_port;
 
 struct housekeeper_args {
 	const struct config *config;
@@ -49,8 +50,14 @@ NODISCARD int housekeeper_new(const struct housekeeper_args *args,
 /** Cores run now: hand them the logs, then the table, which lets them serve. */
 void housekeeper_begin(struct housekeeper *housekeeper);
 
-/** Look after a port from now on: one that asks for a reset gets it. @param nic  borrowed; NULL: none */
-void housekeeper_tend_port(struct housekeeper *housekeeper, struct nic *nic);
+/**
+ * Look after a port, too, from now on: one that asks for a reset gets it, and what it counts is told.
+ *
+ * @param nic     borrowed
+ * @param counts  where it is told
+ */
+void housekeeper_tend_port(struct housekeeper *housekeeper, struct nic *nic,
+			   struct shmcounters_port *counts);
 
 /** Serve until *stop is set (by a signal, which also ends the sleep). */
 void housekeeper_run(struct housekeeper *housekeeper, const volatile sig_atomic_t *stop);

@@ -9,8 +9,10 @@
 #pragma once
 
 #include "base/list.h"
+#include "base/portlist.h"
 #include "storage/checkpoint.h"
 #include "storage/partitions.h"
+#include "storage/shmcounters.h"
 
 #include "dataplane/core/housekeeper.h"
 
@@ -32,9 +34,13 @@ struct housekeeper {
 	int64_t progress_ns;            /* next progress line of the recovery */
 	int64_t housekeep_ns;           /* next round over all logs */
 	int64_t checkpoint_ns;          /* next checkpoint */
-	struct nic *nic;                /* NULL: none */
-	int64_t nic_ns;                 /* next look at it */
-	int32_t error;                  /* first failure of closing a log */
+	struct housekeeper_port {
+		struct nic *nic;
+		struct shmcounters_port *counts;
+	} ports[PORTLIST_MAX]; /* to look after */
+	uint32_t port_count;
+	int64_t port_ns; /* next look at them */
+	int32_t error;   /* first failure of closing a log */
 };
 
 /** @return false: out of memory */

@@ -25,8 +25,6 @@ struct link;
 struct session;
 struct core;
 
-enum link_listener { LINK_SOCKET, LINK_DPDK, LINK_LISTENER_COUNT };
-
 struct link_ops {
 	/** The output queue grew: send when it can. Never re-enters the session. */
 	void (*send)(struct link *link);
@@ -39,9 +37,9 @@ struct link_ops {
 
 struct link {
 	const struct link_ops *ops;
-	struct session *session;     /* NULL before session_open() and after session_close() */
-	enum link_listener listener; /* says which addresses Metadata names */
-	uint32_t peer_address;       /* IPv4, host byte order */
+	struct session *session; /* NULL before session_open() and after session_close() */
+	const char *host;      /* told to this client as every broker's: it came by this address */
+	uint32_t peer_address; /* IPv4, host byte order */
 	uint16_t peer_port;
 	struct outq out;
 };

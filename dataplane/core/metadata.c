@@ -19,17 +19,6 @@
 #define ENDPOINT_BROKERS  1
 #define UNKNOWN_NAMES_MAX 1024 /* topics that one Metadata request may create */
 
-const char *metadata_host(const struct core *core, enum link_listener listener)
-{
-	const struct config *config = core->config;
-
-	if (listener == LINK_DPDK)
-		return config->advertised_dpdk[0] != 0 ? config->advertised_dpdk
-						       : config->dpdk_address;
-	return config->advertised_socket[0] != 0 ? config->advertised_socket
-						 : config->socket_address;
-}
-
 bool metadata_name_is_valid(const char *name, int32_t size)
 {
 	if (size <= 0 || size > SNAPSHOT_TOPIC_NAME_MAX)
@@ -57,7 +46,7 @@ static struct wire_metadata_response_brokers *
 brokers(const struct request *request, struct wire_scratch *scratch, int32_t *ret_count)
 {
 	const struct core *core = request->core;
-	const char *host = metadata_host(core, request->session->link->listener);
+	const char *host = request->session->link->host;
 	struct wire_metadata_response_brokers *list =
 		request_alloc(scratch, core->count * sizeof(*list));
 
@@ -269,8 +258,7 @@ void metadata_describe_cluster(struct request *request)
 	} else {
 		for (uint32_t i = 0; i < core->count; i++) {
 			list[i].broker_id = core_node_id(core, i);
-			list[i].host = wire_string_from(
-				metadata_host(core, request->session->link->listener));
+			list[i].host = wire_string_from(request->session->link->host);
 			list[i].port = port_of(core, i);
 			list[i].rack = WIRE_STRING_NULL;
 		}
@@ -356,7 +344,7 @@ static struct coordinator coordinator_find(struct request *request, int8_t type,
 	found.error = KAFKA_NONE;
 	found.node_id = core_node_id(core, owner);
 	found.port = port_of(core, owner);
-	found.host = metadata_host(core, request->session->link->listener);
+	found.host = request->session->link->host;
 	return found;
 }
 

@@ -2,7 +2,7 @@
 /**
  * @file
  * Answers about the cluster: Metadata, DescribeCluster, FindCoordinator. Every core appears as a
- * broker of its own, with the address of the listener the connection came in on.
+ * broker of its own, with the address that the connection came in by.
  *
  * Context: owning core. Memory: the core's scratch. Source: Kafka protocol; DESIGN section 3.
  */
@@ -14,9 +14,6 @@
 void metadata_answer(struct request *request);
 void metadata_describe_cluster(struct request *request);
 void metadata_find_coordinator(struct request *request);
-
-/** @return zero-terminated address that clients of a listener are told */
-const char *metadata_host(const struct core *core, enum link_listener listener);
 
 /** @return whether Kafka allows the topic name */
 bool metadata_name_is_valid(const char *name, int32_t size);

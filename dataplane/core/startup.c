@@ -489,11 +489,16 @@ static void raise_files(const struct config *config)
 enum startup_code startup_open(const struct config *config, struct box **ret_box)
 {
 	struct box *box = calloc(1, sizeof(*box));
-	char text[64];
+	char text[64], reason[512];
 	int error;
 
 	if (box == NULL)
 		return STARTUP_FAILED;
+	if (portlist_read(config, &box->ports, reason, sizeof(reason)) < 0) {
+		log_error("%s", reason);
+		free(box);
+		return STARTUP_USAGE;
+	}
 	box->config = config;
 	box->core_count = (uint32_t)config->cores;
 	(void)sem_init(&box->started, 0, 0);
@@ -517,7 +522,12 @@ enum startup_code startup_open(const struct config *config, struct box **ret_box
 
 void startup_serve(struct box *box, const volatile sig_atomic_t *stop)
 {
-	housekeeper_tend_port(box->housekeeper, box->nic);
+	for (uint32_t i = 0; i < box->ports.count; i++) {
+		if (box->nics[i] != NULL)
+			housekeeper_tend_port(
+				box->housekeeper, box->nics[i],
+				shmcounters_port_add(box->counters, box->ports.ports[i].port));
+	}
 	housekeeper_run(box->housekeeper, stop);
 }
 

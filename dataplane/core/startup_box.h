@@ -9,6 +9,8 @@
 
 #include <semaphore.h>
 
+#include "base/portlist.h"
+
 #include "dataplane/core/startup.h"
 
 struct core;
@@ -32,7 +34,8 @@ struct box {
 	struct shmcounters *counters;
 	struct channel_server *server;
 	struct housekeeper *housekeeper;
-	struct nic *nic; /* NULL: no kernel-bypass transport */
+	struct portlist ports;          /* as the settings have them */
+	struct nic *nics[PORTLIST_MAX]; /* theirs; NULL: could not be opened */
 	sem_t started;
 	bool is_serving;
 	struct chunk_pool *chunks[COUNTERS_CORES_MAX];
@@ -51,14 +54,16 @@ struct startup_memory_part {
 /**
  * The written sum: what the process takes at most, by part.
  *
- * @param port  the kernel-bypass port; NULL: none
+ * @param ports  [port_count] the kernel-bypass ports
  * @return bytes of all parts
  */
-uint64_t startup_memory(const struct config *config, const struct nic_config *port,
+uint64_t startup_memory(const struct config *config, const struct nic_config *ports,
+			uint32_t port_count,
 			struct startup_memory_part ret_parts[STARTUP_MEMORY_PARTS]);
 
 /** Say it in the log and, for people who ask the box, in <run>/memory: "name bytes" a line. */
-void startup_memory_publish(const struct config *config, const struct nic_config *port);
+void startup_memory_publish(const struct config *config, const struct nic_config *ports,
+			    uint32_t port_count);
 
 /** Open the configured transports for every core and say what runs where. @return 0; -errno */
 NODISCARD int startup_transports_open(struct box *box);

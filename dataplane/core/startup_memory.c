@@ -8,8 +8,9 @@
  *   output    K of core_new.c's sum
  *   sessions  K of session_pool.c's sum
  *   sockets   K of sock_new.c's sum, when there are kernel sockets
- *   tcp       K of wireport_new.c's and tcp_stack.c's sums, when there is a kernel-bypass port
- *   packets   the port's buffers, nic_dpdk.c's sum
+ *   tcp       K of wireport_new.c's and tcp_stack.c's sums for each kernel-bypass port: each has room for
+ *             C connections, since all may come by one, but sessions are C for all
+ *   packets   the buffers of all ports, nic_setup.c's sums
  * A test asks whether the process stays below it under pressure.
  */
 #include <errno.h>
@@ -31,7 +32,8 @@
 #define PROGRAM_SIZE (64 * MIB)
 #define LOGS_SIZE    (64 * MIB)
 
-uint64_t startup_memory(const struct config *config, const struct nic_config *port,
+uint64_t startup_memory(const struct config *config, const struct nic_config *ports,
+			uint32_t port_count,
 			struct startup_memory_part ret_parts[STARTUP_MEMORY_PARTS])
 {
 	uint32_t connections = (uint32_t)config->connections_max;
@@ -44,8 +46,8 @@ uint64_t startup_memory(const struct config *config, const struct nic_config *po
 		{ "sessions", cores * sessions_size(connections) },
 		{ "sockets",
 		  config->socket_address[0] != '\0' ? cores * sock_size(connections) : 0 },
-		{ "tcp", port != NULL ? cores * wireport_size(config) : 0 },
-		{ "packets", port != NULL ? nic_dpdk_size(port) : 0 },
+		{ "tcp", port_count * cores * wireport_size(config) },
+		{ "packets", nic_dpdk_size(ports, port_count) },
 	};
 
 	memcpy(ret_parts, parts, sizeof(parts));
@@ -55,20 +57,23 @@ uint64_t startup_memory(const struct config *config, const struct nic_config *po
 }
 
 /* What one more connection adds, on average: tables grow by doubling. */
-static uint64_t size_of_connection(const struct config *config, const struct nic_config *port)
+static uint64_t size_of_connection(const struct config *config, const struct nic_config *ports,
+				   uint32_t port_count)
 {
 	struct startup_memory_part parts[STARTUP_MEMORY_PARTS];
 	struct config twice = *config;
 
 	twice.connections_max *= 2;
-	return (startup_memory(&twice, port, parts) - startup_memory(config, port, parts)) /
+	return (startup_memory(&twice, ports, port_count, parts) -
+		startup_memory(config, ports, port_count, parts)) /
 	       (uint64_t)(config->connections_max * config->cores);
 }
 
-void startup_memory_publish(const struct config *config, const struct nic_config *port)
+void startup_memory_publish(const struct config *config, const struct nic_config *ports,
+			    uint32_t port_count)
 {
 	struct startup_memory_part parts[STARTUP_MEMORY_PARTS];
-	uint64_t total = startup_memory(config, port, parts);
+	uint64_t total = startup_memory(config, ports, port_count, parts);
 	char path[STARTUP_PATH_MAX];
 	FILE *file;
 
@@ -86,5 +91,5 @@ void startup_memory_publish(const struct config *config, const struct nic_config
 	log_info(
 		"memory: at most %llu MiB, of which the rings take %llu; each connection %llu bytes",
 		(unsigned long long)(total / MIB), (unsigned long long)(parts[2].size / MIB),
-		(unsigned long long)size_of_connection(config, port));
+		(unsigned long long)size_of_connection(config, ports, port_count));
 }

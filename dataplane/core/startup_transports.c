@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -14,6 +15,7 @@
 #include "dataplane/sock/sock.h"
 
 #define REASON_SIZE (2 * MACHINE_TEXT_MAX + 4)
+#define LINE_SIZE   (REASON_SIZE + 96)
 /*
  * Packet buffers of a queue: what lies in the receive and send rings, what af_xdp's fill ring holds
  * (whatever the descriptors), and what TCP keeps out of order; 4 to 8 MB, so that they stay in the
@@ -22,29 +24,28 @@
 #define DESCRIPTORS 512
 #define BUFFERS     (DESCRIPTORS * 6)
 
-static void close_wireports(struct box *box)
+/* Why a port could not be opened; empty: it is open. */
+struct reasons {
+	char of[PORTLIST_MAX][REASON_SIZE];
+};
+
+static void close_port(struct box *box, uint32_t index)
 {
-	for (uint32_t i = 0; i < box->core_count; i++) {
-		if (box->threads[i].core == NULL || box->threads[i].core->wireport == NULL)
-			continue;
-		wireport_free(box->threads[i].core->wireport);
-		box->threads[i].core->wireport = NULL;
+	for (uint32_t i = 0; i < box->core_count && box->nics[index] != NULL; i++) {
+		if (box->threads[i].core != NULL)
+			wireport_free(
+				wireport_find(box->threads[i].core->wireport, box->nics[index]));
 	}
-	nic_close(box->nic);
-	box->nic = NULL;
+	nic_close(box->nics[index]);
+	box->nics[index] = NULL;
 }
 
-static bool is_dpdk_wanted(const struct config *config)
-{
-	return config->dpdk_port[0] != '\0' && strcmp(config->dpdk_port, "none") != 0;
-}
-
-static struct nic_config port_of(const struct box *box)
+static struct nic_config config_of(const struct box *box, uint32_t index)
 {
 	return (struct nic_config){
-		.port = box->config->dpdk_port,
+		.port = box->ports.ports[index].port,
 		.queues = (uint16_t)box->core_count,
-		.mtu = (uint16_t)box->config->dpdk_mtu,
+		.mtu = box->ports.ports[index].mtu,
 		.descriptors = DESCRIPTORS,
 		.buffers = BUFFERS,
 		.tcp_port = (uint16_t)box->config->port,
@@ -64,14 +65,14 @@ static void keep_finding(void *ctx, const struct machine_finding *finding)
 }
 
 /* Answers are sent from where they lie in the rings, if the port can reach these. */
-static void lend_rings(struct box *box)
+static void lend_rings(const struct box *box, struct nic *nic)
 {
 	for (uint32_t i = 0; i < box->core_count; i++) {
 		const struct iovec *buffers;
 		uint32_t count = chunk_pool_buffers(box->chunks[i], &buffers);
 
-		for (uint32_t j = 0; j < count && (box->nic->offloads & NIC_TX_LENT) != 0; j++) {
-			int error = nic_lendable(box->nic, buffers[j].iov_base, buffers[j].iov_len);
+		for (uint32_t j = 0; j < count && (nic->offloads & NIC_TX_LENT) != 0; j++) {
+			int error = nic_lendable(nic, buffers[j].iov_base, buffers[j].iov_len);
 
 			if (error == 0)
 				continue;
@@ -82,25 +83,52 @@ static void lend_rings(struct box *box)
 	}
 }
 
-static int open_dpdk(struct box *box, char reterr[REASON_SIZE])
+static int open_port(struct box *box, uint32_t index, char reterr[REASON_SIZE])
 {
-	const struct nic_config config = port_of(box);
-	const size_t reterr_size = REASON_SIZE;
-	struct machine machine;
-	int error;
+	const struct nic_config config = config_of(box, index);
+	int error = nic_dpdk_open(&config, &box->nics[index], reterr, REASON_SIZE);
 
-	machine_init(&machine, keep_finding, reterr);
-	machine_check_port(&machine, box->config);
-	if (machine.bad_count > 0)
-		return -ENODEV;
-	error = nic_dpdk_open(&config, &box->nic, reterr, reterr_size);
 	if (error == 0)
-		lend_rings(box);
+		lend_rings(box, box->nics[index]);
 	for (uint32_t i = 0; i < box->core_count && error == 0; i++)
-		error = wireport_new(box->threads[i].core, box->nic,
-				     &box->threads[i].core->wireport, reterr, reterr_size);
+		error = wireport_new(box->threads[i].core, box->nics[index],
+				     &box->ports.ports[index], reterr, REASON_SIZE);
 	if (error < 0)
-		close_wireports(box);
+		close_port(box, index);
+	return error;
+}
+
+/* @return 0; the first error, and the other ports are open */
+static int open_ports(struct box *box, struct reasons *ret_reasons)
+{
+	struct nic_config fitting[PORTLIST_MAX];
+	uint32_t count = 0;
+	int error = 0, up_error = 0;
+
+	for (uint32_t i = 0; i < box->ports.count; i++) {
+		struct machine machine;
+
+		ret_reasons->of[i][0] = '\0';
+		machine_init(&machine, keep_finding, ret_reasons->of[i]);
+		machine.ports = box->ports.count;
+		machine_check_port(&machine, box->config, &box->ports.ports[i]);
+		if (machine.bad_count == 0)
+			fitting[count++] = config_of(box, i);
+		else
+			error = -ENODEV;
+	}
+	for (uint32_t i = 0; i < box->ports.count && count > 0; i++) {
+		char *reason = ret_reasons->of[i];
+		int port_error;
+
+		if (reason[0] != '\0')
+			continue;
+		/* Once for all of them; what failed is said of each. */
+		up_error = nic_dpdk_up(fitting, count, reason, REASON_SIZE);
+		port_error = up_error == 0 ? open_port(box, i, reason) : up_error;
+		if (error == 0)
+			error = port_error;
+	}
 	return error;
 }
 
@@ -119,71 +147,113 @@ static int open_sockets(struct box *box)
 	return error;
 }
 
+/* What is open, and what is not and why: a sentence for each. */
+struct said {
+	uint32_t count;
+	char lines[PORTLIST_MAX + 1][LINE_SIZE];
+};
+
+static void PRINTF_LIKE(2, 3) say(struct said *said, const char *fmt, ...)
+{
+	va_list ap;
+
+	CHECK(said->count < ARRAY_COUNT(said->lines));
+	va_start(ap, fmt);
+	(void)vsnprintf(said->lines[said->count++], LINE_SIZE, fmt, ap);
+	va_end(ap);
+}
+
+static void say_all(const struct box *box, const struct reasons *reasons, struct said *ret_said)
+{
+	const struct config *config = box->config;
+	uint32_t count = box->ports.count;
+	char tcp_ports[32];
+
+	(void)snprintf(tcp_ports, sizeof(tcp_ports), box->core_count > 1 ? "%u-%u" : "%u",
+		       (uint32_t)config->port, (uint32_t)config->port + box->core_count - 1);
+	ret_said->count = 0;
+	for (uint32_t i = 0; i < count; i++) {
+		const struct portlist_port *port = &box->ports.ports[i];
+		const char *name = count > 1 ? port->port : "";
+
+		if (box->nics[i] != NULL)
+			say(ret_said, "dpdk on %.160s%s%.64s at %s:%s", box->nics[i]->describe,
+			    count > 1 ? ", " : "", name, port->address_text, tcp_ports);
+		else
+			say(ret_said, "no kernel bypass%s%.64s: %s", count > 1 ? " on " : "", name,
+			    reasons->of[i]);
+	}
+	if (count == 0)
+		say(ret_said, "no kernel bypass: dpdk.port is not set");
+	if (config->socket_address[0] != '\0')
+		say(ret_said, "socket (io_uring) at %s:%s", config->socket_address, tcp_ports);
+	else
+		say(ret_said, "no kernel socket");
+}
+
 /** For people who ask the box: one sentence a line in <run>/transports. */
-static void publish(const struct box *box, const char *dpdk, const char *sockets,
-		    const char *why_no_dpdk)
+static void publish(const struct box *box, const struct said *said)
 {
 	char path[STARTUP_PATH_MAX];
 	FILE *file;
 
+	for (uint32_t i = 0; i < said->count; i++)
+		log_info("transport: %s", said->lines[i]);
 	(void)snprintf(path, sizeof(path), "%s/transports", box->config->run_dir);
 	file = fopen(path, "we");
 	if (file == NULL) {
 		log_warn("%s: %s", path, err_str(-errno));
 		return;
 	}
-	if (dpdk[0] != '\0')
-		(void)fprintf(file, "%s\n", dpdk);
-	else
-		(void)fprintf(file, "no kernel bypass: %s\n", why_no_dpdk);
-	(void)fprintf(file, "%s\n", sockets[0] != '\0' ? sockets : "no kernel socket");
+	for (uint32_t i = 0; i < said->count; i++)
+		(void)fprintf(file, "%s\n", said->lines[i]);
 	if (fchmod(fileno(file), 0644) < 0)
 		log_warn("%s: mode cannot be set: %s", path, err_str(-errno));
 	(void)fclose(file);
 }
 
+static void publish_memory(const struct box *box)
+{
+	struct nic_config configs[PORTLIST_MAX];
+	uint32_t count = 0;
+
+	for (uint32_t i = 0; i < box->ports.count; i++) {
+		if (box->nics[i] != NULL)
+			configs[count++] = config_of(box, i);
+	}
+	startup_memory_publish(box->config, configs, count);
+}
+
 int startup_transports_open(struct box *box)
 {
 	const struct config *config = box->config;
-	const struct nic_config port = port_of(box);
-	char dpdk[REASON_SIZE] = "", sockets[CONFIG_TEXT_MAX + 64] = "", reason[REASON_SIZE] = "";
-	char ports[32];
-	int error = 0;
+	struct reasons reasons;
+	struct said said;
+	int error = open_ports(box, &reasons);
+	bool has_port = false;
 
-	(void)snprintf(ports, sizeof(ports), box->core_count > 1 ? "%u-%u" : "%u",
-		       (uint32_t)config->port, (uint32_t)config->port + box->core_count - 1);
-	if (is_dpdk_wanted(config)) {
-		error = open_dpdk(box, reason);
-		if (error < 0 && config->dpdk_required) {
-			log_error("dpdk.port=%s: %s", config->dpdk_port, reason);
-			return error;
-		}
+	for (uint32_t i = 0; i < box->ports.count; i++) {
+		has_port |= box->nics[i] != NULL;
+		if (box->nics[i] == NULL && config->dpdk_required)
+			log_error("dpdk.port=%s: %s", box->ports.ports[i].port, reasons.of[i]);
+		else if (box->nics[i] == NULL)
+			log_warn("dpdk.port=%s: %s", box->ports.ports[i].port, reasons.of[i]);
 	}
+	if (error < 0 && config->dpdk_required)
+		return error;
 	if (config->socket_address[0] != '\0') {
 		int socket_error = open_sockets(box);
 
 		if (socket_error < 0)
 			return socket_error;
-		(void)snprintf(sockets, sizeof(sockets), "socket (io_uring) at %s:%s",
-			       config->socket_address, ports);
-	}
-	if (box->nic != NULL)
-		(void)snprintf(dpdk, sizeof(dpdk), "dpdk on %.160s at %.32s:%s", box->nic->describe,
-			       config->dpdk_address, ports);
-	if (box->nic == NULL && sockets[0] == '\0') {
-		log_error("no transport: %s",
-			  error < 0 ? reason : "set socket.address or dpdk.port");
+	} else if (!has_port) {
+		log_error("no transport: %s", error < 0 ? "no port of dpdk.port can be opened"
+							: "set socket.address or dpdk.port");
 		return error < 0 ? error : ERR_CONFIG;
 	}
-	if (error < 0)
-		log_warn("dpdk.port=%s: %s", config->dpdk_port, reason);
-	startup_memory_publish(config, box->nic != NULL ? &port : NULL);
-	publish(box, dpdk, sockets, error < 0 ? reason : "dpdk.port is not set");
-	log_info("transport: %s%s%s%s", dpdk, dpdk[0] != '\0' ? "; " : "",
-		 sockets[0] != '\0' ? sockets : "no kernel socket",
-		 error < 0                 ? " only, because dpdk.port cannot be opened"
-		 : !is_dpdk_wanted(config) ? " only, because dpdk.port is not set"
-					   : "");
+	publish_memory(box);
+	say_all(box, &reasons, &said);
+	publish(box, &said);
 	return 0;
 }
 
@@ -194,7 +264,8 @@ int startup_transports_thread_begin(struct core *core)
 
 void startup_transports_close(struct box *box)
 {
-	close_wireports(box);
+	for (uint32_t i = 0; i < box->ports.count; i++)
+		close_port(box, i);
 	for (uint32_t i = 0; i < box->core_count; i++) {
 		if (box->threads[i].core == NULL)
 			continue;

@@ -52,7 +52,7 @@ static void on_handed(void *member, struct mesh_item *item)
 {
 	struct wireport_handed *handed = CONTAINER_OF(item, struct wireport_handed, item);
 	struct core *core = member;
-	struct wireport *port = core->wireport;
+	struct wireport *port = wireport_find(core->wireport, handed->from->nic);
 
 	if (port != NULL) {
 		port->now_ns = core->now_ns;
@@ -291,14 +291,13 @@ static void meet_changes(struct wireport *port)
 	port->resets = resets;
 }
 
-uint32_t wireport_poll(struct wireport *port, int64_t now_ns)
+static uint32_t poll_one(struct wireport *port, int64_t now_ns)
 {
 	uint32_t work;
 
 	port->now_ns = now_ns;
 	port->turn++;
 	port->turn_size = 0;
-	outq_pool_collect(port->core->outq_pool);
 	meet_changes(port);
 	/* Neighbours that knew the address at another station learn of the new one. */
 	if (arp_self_is_due(&port->self, now_ns))
@@ -317,12 +316,19 @@ uint32_t wireport_poll(struct wireport *port, int64_t now_ns)
 	return work;
 }
 
-int wireport_wait_fd(const struct wireport *port)
+uint32_t wireport_poll(struct wireport *port, int64_t now_ns)
 {
-	return nic_wait_fd(port->nic, port->queue);
+	uint32_t work = 0;
+
+	outq_pool_collect(port->core->outq_pool);
+	do {
+		work += poll_one(port, now_ns);
+		port = port->next;
+	} while (unlikely(port != NULL));
+	return work;
 }
 
-int64_t wireport_next_ns(const struct wireport *port)
+static int64_t next_ns_of(const struct wireport *port)
 {
 	int64_t next_ns = tcp_next_timer_ns(port->tcp);
 
@@ -337,12 +343,26 @@ int64_t wireport_next_ns(const struct wireport *port)
 	return next_ns;
 }
 
+int64_t wireport_next_ns(const struct wireport *port)
+{
+	int64_t next_ns = INT64_MAX;
+
+	for (; port != NULL; port = port->next)
+		next_ns = MIN(next_ns, next_ns_of(port));
+	return next_ns;
+}
+
 bool wireport_stop(struct wireport *port, int64_t now_ns)
 {
-	port->is_stopping = true;
-	port->now_ns = now_ns;
-	LIST_EACH_SAFE(&port->open, node)
-	tcp_abort(LIST_ENTRY(node, struct wireport_conn, listed)->tcb, now_ns);
-	wireport_send_flush(port);
-	return port->open_count == 0 && port->handed_count == 0;
+	bool is_done = true;
+
+	for (; port != NULL; port = port->next) {
+		port->is_stopping = true;
+		port->now_ns = now_ns;
+		LIST_EACH_SAFE(&port->open, node)
+		tcp_abort(LIST_ENTRY(node, struct wireport_conn, listed)->tcb, now_ns);
+		wireport_send_flush(port);
+		is_done = is_done && port->open_count == 0 && port->handed_count == 0;
+	}
+	return is_done;
 }

@@ -67,7 +67,7 @@ static void *on_accept(void *ctx, struct tcb *tcb)
 	conn->told = 0;
 	conn->wants_resume = conn->wants_close = conn->wants_abort = conn->is_shut = false;
 	conn->link = (struct link){ .ops = &link_ops,
-				    .listener = LINK_DPDK,
+				    .host = port->host,
 				    .peer_address = tuple->peer_address,
 				    .peer_port = tuple->peer_port };
 	outq_init(&conn->link.out, port->core->outq_pool);
@@ -100,7 +100,7 @@ static size_t turn_room(struct wireport_conn *conn, size_t size)
 		conn->turn_size = 0;
 	}
 	size = MIN(size, (size_t)(WIREPORT_TURN_CONN_SIZE - conn->turn_size));
-	return MIN(size, (size_t)(WIREPORT_TURN_SIZE - port->turn_size));
+	return MIN(size, (size_t)(port->turn_max - port->turn_size));
 }
 
 static size_t on_data(void *owner, struct tcb *tcb, const uint8_t *bytes, size_t size)
@@ -220,8 +220,7 @@ uint32_t wireport_conn_work(struct wireport *port)
 	while ((node = list_pop_front(&turn)) != NULL) {
 		struct wireport_conn *conn = LIST_ENTRY(node, struct wireport_conn, work);
 
-		if (conn->wants_resume && !conn->wants_abort &&
-		    port->turn_size >= WIREPORT_TURN_SIZE) {
+		if (conn->wants_resume && !conn->wants_abort && port->turn_size >= port->turn_max) {
 			list_push_back(&later, node);
 			continue;
 		}

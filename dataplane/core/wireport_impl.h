@@ -2,7 +2,8 @@
 /**
  * @file
  * Inside of the kernel-bypass transport: wireport.c receives, wireport_send.c sends, wireport_conn.c
- * joins TCP's connections to sessions, wireport_new.c sets up.
+ * joins TCP's connections to sessions, wireport_new.c sets up, wireport_ports.c keeps the list of a
+ * core's ports.
  *
  * Context: owning core, but for hand-over items under way. Memory: one block and the connections,
  * made at wireport_new().
@@ -36,7 +37,7 @@
  * next turn. In the other direction TCP sends a number of segments of each connection in turn.
  */
 #define WIREPORT_TURN_CONN_SIZE (256U * 1024)  /* payload of one connection handed to its session */
-#define WIREPORT_TURN_SIZE      (1024U * 1024) /* of all connections */
+#define WIREPORT_TURN_SIZE      (1024U * 1024) /* of all connections, a share for each port */
 
 /** One connection. */
 struct wireport_conn {
@@ -68,6 +69,7 @@ struct wireport_unresolved {
 };
 
 struct wireport {
+	struct wireport *next; /* of this core; NULL: the last one */
 	struct core *core;
 	struct nic *nic;
 	struct tcp_stack *tcp;
@@ -76,9 +78,12 @@ struct wireport {
 	uint16_t queue;
 	uint16_t port_base;              /* core N has port_base + N */
 	uint32_t address, mask, gateway; /* gateway 0: none */
+	char host[CONFIG_TEXT_MAX];      /* told to clients */
+	int epoll_fd; /* over the descriptors of all, in the first of several; else -1 */
 	uint16_t ip_id;
 	uint64_t turn;      /* counts wireport_poll() */
 	uint32_t turn_size; /* payload handed to sessions in this turn */
+	uint32_t turn_max;  /* this port's share of WIREPORT_TURN_SIZE */
 	bool is_burst_open; /* handed packets were put in since the last poll */
 	bool is_stopping;
 	bool was_down;                 /* the port took no frames for long, and none since */
@@ -101,6 +106,10 @@ struct wireport {
 };
 
 extern const struct tcp_ops wireport_tcp_ops;
+
+/** Put a port at the end of its core's list, or take it out of there. Shares are dealt anew. */
+void wireport_join(struct wireport *port);
+void wireport_leave(struct wireport *port);
 
 /** Do what sessions asked for since the last turn. @return connections visited */
 uint32_t wireport_conn_work(struct wireport *port);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/portlist.h"
 #include "base/prng.h"
 
 #include "dataplane/core/wireport_impl.h"
@@ -13,28 +14,6 @@
 #define TCP_TIME_WAIT_MS 2000
 #define TCP_BACKLOG_MAX  1024U
 #define TSO_SIZE         (UINT16_MAX - 120U) /* with the longest headers it fits an IP packet */
-
-/* Address, prefix and gateway of the settings. */
-static int read_addresses(struct wireport *port, const struct config *config, char *reterr,
-			  size_t reterr_size)
-{
-	if (ip4_parse_text(config->dpdk_address, &port->address) != 0) {
-		(void)snprintf(reterr, reterr_size, "dpdk.address %s is not an IPv4 address",
-			       config->dpdk_address);
-		return -EINVAL;
-	}
-	port->mask = ip4_mask((uint32_t)config->dpdk_prefix);
-	if (config->dpdk_gateway[0] != '\0' &&
-	    (ip4_parse_text(config->dpdk_gateway, &port->gateway) != 0 ||
-	     ((port->gateway ^ port->address) & port->mask) != 0)) {
-		(void)snprintf(reterr, reterr_size,
-			       "dpdk.gateway %s is not an IPv4 address in the network of %s/%d",
-			       config->dpdk_gateway, config->dpdk_address,
-			       (int)config->dpdk_prefix);
-		return -EINVAL;
-	}
-	return 0;
-}
 
 /* @return index of `text` among [count] names; -EINVAL: none of them */
 static int find_name(const char *const *names, size_t count, const char *text)
@@ -135,21 +114,24 @@ uint64_t wireport_size(const struct config *config)
 	       tcp_stack_size(&tcp);
 }
 
-int wireport_new(struct core *core, struct nic *nic, struct wireport **ret_port, char *reterr,
-		 size_t reterr_size)
+static struct wireport *make(struct core *core, struct nic *nic,
+			     const struct portlist_port *settings)
 {
 	struct wireport *port = calloc(1, sizeof(*port));
-	struct tcp_config ways = { 0 };
-	int r;
 
 	if (port == NULL)
-		return -ENOMEM;
+		return NULL;
 	port->core = core;
 	port->nic = nic;
 	port->counters = core->counters;
 	port->now_ns = core->now_ns;
 	port->queue = (uint16_t)core->index;
 	port->port_base = (uint16_t)core->config->port;
+	port->address = settings->address;
+	port->mask = ip4_mask(settings->prefix);
+	port->gateway = settings->gateway;
+	(void)snprintf(port->host, sizeof(port->host), "%s", settings->host);
+	port->epoll_fd = -1;
 	arp_table_init(&port->arp);
 	if (core->index == 0)
 		arp_self_announce(&port->self, core->now_ns);
@@ -157,16 +139,27 @@ int wireport_new(struct core *core, struct nic *nic, struct wireport **ret_port,
 	list_init(&port->open);
 	list_init(&port->idle);
 	list_init(&port->handed_idle);
-	r = read_addresses(port, core->config, reterr, reterr_size);
-	if (r == 0)
-		r = read_tcp(&ways, core->config, reterr, reterr_size);
+	return port;
+}
+
+int wireport_new(struct core *core, struct nic *nic, const struct portlist_port *settings,
+		 char *reterr, size_t reterr_size)
+{
+	struct wireport *port = make(core, nic, settings);
+	struct tcp_config ways = { 0 };
+	int r;
+
+	if (port == NULL)
+		return -ENOMEM;
+	wireport_join(port);
+	r = read_tcp(&ways, core->config, reterr, reterr_size);
 	if (r == 0 && core->index >= nic->queues) {
 		(void)snprintf(reterr, reterr_size, "the port has no queue for core %u",
 			       core->index);
 		r = -EINVAL;
 	}
 	if (r != 0) {
-		free(port);
+		wireport_free(port);
 		return r;
 	}
 	r = make_connections(port, (uint32_t)core->config->connections_max);
@@ -177,16 +170,15 @@ int wireport_new(struct core *core, struct nic *nic, struct wireport **ret_port,
 			       "no memory for %d connections: lower max.connections",
 			       (int)core->config->connections_max);
 		wireport_free(port);
-		return r;
 	}
-	*ret_port = port;
-	return 0;
+	return r;
 }
 
 void wireport_free(struct wireport *port)
 {
 	if (port == NULL)
 		return;
+	wireport_leave(port);
 	tcp_stack_free(port->tcp);
 	for (uint32_t i = 0; i < WIREPORT_UNRESOLVED; i++) {
 		if (port->unresolved[i].packet.handle != NULL)
@@ -196,9 +188,4 @@ void wireport_free(struct wireport *port)
 		nic_packet_free(port->nic, port->queue, port->send[i].handle);
 	free(port->conns);
 	free(port);
-}
-
-int wireport_thread_begin(struct wireport *port)
-{
-	return nic_thread_register(port->nic);
 }

@@ -75,9 +75,8 @@ struct nic_config {
 	uint16_t mtu;         /* bytes of IP packet */
 	uint16_t descriptors; /* per queue and direction, power of two */
 	uint32_t buffers;     /* per queue; raised to the written sum of nic_dpdk.c */
-	uint16_t
-		tcp_port; /* that the core of queue 0 listens on, the next one on the next; 0: none */
-	bool is_plain;    /* use no offload that the port has */
+	uint16_t tcp_port;    /* of queue 0's core, the next one's is the next; 0: none */
+	bool is_plain;        /* use no offload that the port has */
 };
 
 struct nic_stats {
@@ -123,17 +122,23 @@ struct nic {
 };
 
 /**
- * Open a DPDK port; brings EAL up on first use, from our own settings (in-memory, no telemetry files).
+ * Bring DPDK up for all ports that this process will open, up to PORTLIST_MAX, from our own settings
+ * (in-memory, no telemetry files). Errors as of nic_dpdk_open(); 0 also when it is up already.
+ */
+NODISCARD int nic_dpdk_up(const struct nic_config *configs, uint32_t count, char *reterr,
+			  size_t reterr_size);
+
+/**
+ * Open a DPDK port; brings DPDK up for it alone on first use.
  *
  * @param[out] reterr  [reterr_size] what failed and the remedy
- * @return 0; -EINVAL setting; -EPERM capability; -ENODEV no such port; -ENOMEM; -ENOTSUP built without
- *         DPDK; other -errno of the port
+ * @return 0; -EINVAL setting; -EPERM capability; -ENODEV no such port; -ENOTSUP no DPDK; other -errno
  */
 NODISCARD int nic_dpdk_open(const struct nic_config *config, struct nic **ret_nic, char *reterr,
 			    size_t reterr_size);
 
-/** @return bytes of huge or other memory that such a port takes at most, the library's included */
-uint64_t nic_dpdk_size(const struct nic_config *config);
+/** @return bytes of huge or other memory that the ports take at most, and the library; 0 of none */
+uint64_t nic_dpdk_size(const struct nic_config *configs, uint32_t count);
 
 /**
  * Two ports joined by a wire of `depth` frames, for tests. Each has NIC_MEM_QUEUES queues to send on;
@@ -145,14 +150,13 @@ uint64_t nic_dpdk_size(const struct nic_config *config);
  */
 NODISCARD int nic_mem_open(uint16_t mtu, uint32_t depth, struct nic **ret_a, struct nic **ret_b);
 
-/** Register the calling thread with the port's library; once per poll thread, before its first burst. */
+/** Register the calling thread with the port's library: each poll thread, before its first burst. */
 NODISCARD int nic_thread_register(struct nic *nic);
 
 /** Buffers held by the port, its rings included: what was never freed. Tests and reports only. */
 uint32_t nic_mem_in_use(struct nic *nic);
 
-/** From now on sent frames keep their buffers, as on a port that is slow to say that it read them,
-    until this is called with false. */
+/** Sent frames keep their buffers until it is called with false, as a port that is slow to read them. */
 void nic_mem_keep(struct nic *nic, bool keeps);
 
 /** @return frames received, 0 to max; each is freed by the caller with nic_packet_free(), once no

@@ -206,9 +206,13 @@ static void dpdk_stats(struct nic *nic, struct nic_stats *ret_stats)
 
 static bool dpdk_link_up(struct nic *nic)
 {
+	const struct nic_dpdk *dpdk = dpdk_of(nic);
 	struct rte_eth_link link;
 
-	return rte_eth_link_get_nowait(dpdk_of(nic)->devices[0].id, &link) == 0 &&
+	/* Their drivers do not know what became of the interface. */
+	if (dpdk->kind == NIC_PORT_AF_XDP || dpdk->kind == NIC_PORT_AF_PACKET)
+		return nic_port_is_running(dpdk->name);
+	return rte_eth_link_get_nowait(dpdk->devices[0].id, &link) == 0 &&
 	       link.link_status == RTE_ETH_LINK_UP;
 }
 
@@ -265,16 +269,55 @@ static int check_config(const struct nic_config *config, char *reterr, size_t re
 	return 0;
 }
 
-uint64_t nic_dpdk_size(const struct nic_config *config)
+/* Settings of one port by themselves. */
+static int parse(const struct nic_config *config, enum nic_port_kind *ret_kind,
+		 const char **ret_name, char *reterr, size_t reterr_size)
 {
-	struct nic_dpdk dpdk = { .nic.ops = NULL };
-	enum nic_port_kind kind;
-	const char *name;
+	if (nic_port_parse(config->port, ret_kind, ret_name) == 0)
+		return check_config(config, reterr, reterr_size);
+	(void)snprintf(reterr, reterr_size,
+		       "port \"%.64s\" is none of af_xdp:IFACE, memif:SOCKET, tap:NAME, "
+		       "virtio:SOCKET, af_packet:IFACE or a PCI address",
+		       config->port);
+	return -EINVAL;
+}
 
-	if (nic_port_parse(config->port, &kind, &name) != 0)
+/* What the ports need of EAL together. */
+static int sum_up(const struct nic_config *configs, uint32_t count, struct nic_eal_needs *ret_needs,
+		  char *reterr, size_t reterr_size)
+{
+	CHECK(count <= PORTLIST_MAX);
+	memset(ret_needs, 0, sizeof(*ret_needs));
+	for (uint32_t i = 0; i < count; i++) {
+		struct nic_dpdk dpdk = { .nic.ops = NULL };
+		enum nic_port_kind kind;
+		const char *name;
+		int r = parse(&configs[i], &kind, &name, reterr, reterr_size);
+
+		if (r != 0)
+			return r;
+		nic_setup_plan(&dpdk, &configs[i], kind, name);
+		nic_setup_needs(&dpdk, ret_needs);
+	}
+	return 0;
+}
+
+uint64_t nic_dpdk_size(const struct nic_config *configs, uint32_t count)
+{
+	struct nic_eal_needs needs;
+	char reason[256];
+
+	if (count == 0 || sum_up(configs, count, &needs, reason, sizeof(reason)) != 0)
 		return 0;
-	nic_setup_plan(&dpdk, config, kind, name);
-	return nic_setup_pools_size(&dpdk) + NIC_EAL_SIZE;
+	return needs.memory_size + NIC_EAL_SIZE;
+}
+
+int nic_dpdk_up(const struct nic_config *configs, uint32_t count, char *reterr, size_t reterr_size)
+{
+	struct nic_eal_needs needs;
+	int r = sum_up(configs, count, &needs, reterr, reterr_size);
+
+	return r == 0 ? nic_eal_up(&needs, reterr, reterr_size) : r;
 }
 
 int nic_dpdk_open(const struct nic_config *config, struct nic **ret_nic, char *reterr,
@@ -283,16 +326,8 @@ int nic_dpdk_open(const struct nic_config *config, struct nic **ret_nic, char *r
 	struct nic_dpdk *dpdk;
 	const char *name;
 	enum nic_port_kind kind;
-	int r;
+	int r = parse(config, &kind, &name, reterr, reterr_size);
 
-	if (nic_port_parse(config->port, &kind, &name) != 0) {
-		(void)snprintf(reterr, reterr_size,
-			       "port \"%.64s\" is none of af_xdp:IFACE, memif:SOCKET, tap:NAME, "
-			       "virtio:SOCKET, af_packet:IFACE or a PCI address",
-			       config->port);
-		return -EINVAL;
-	}
-	r = check_config(config, reterr, reterr_size);
 	if (r == 0)
 		r = nic_port_check(config, kind, name, reterr, reterr_size);
 	if (r != 0)

@@ -64,8 +64,10 @@ struct nic_dpdk {
 void nic_setup_plan(struct nic_dpdk *dpdk, const struct nic_config *config, enum nic_port_kind kind,
 		    const char *name);
 
-/** @return bytes of all packet buffers of a planned port */
-uint64_t nic_setup_pools_size(const struct nic_dpdk *dpdk);
+struct nic_eal_needs;
+
+/** Add what a planned port needs of EAL, its packet buffers above all. */
+void nic_setup_needs(const struct nic_dpdk *dpdk, struct nic_eal_needs *needs);
 
 /**
  * Make and start the devices of a planned port; what fails is left to nic_setup_down().

@@ -5,10 +5,17 @@
 
 #include "dataplane/nic/nic.h"
 
-uint64_t nic_dpdk_size(const struct nic_config *config)
+uint64_t nic_dpdk_size(const struct nic_config *configs, uint32_t count)
 {
-	(void)config;
+	(void)configs;
+	(void)count;
 	return 0;
+}
+
+int nic_dpdk_up(const struct nic_config *configs, uint32_t count, char *reterr, size_t reterr_size)
+{
+	(void)count;
+	return nic_dpdk_open(configs, NULL, reterr, reterr_size);
 }
 
 int nic_dpdk_open(const struct nic_config *config, struct nic **ret_nic, char *reterr,

@@ -16,7 +16,7 @@
 
 #include "base/check.h"
 
-#define ARGS_MAX       16
+#define ARGS_MAX       (16 + 2 * (int)PORTLIST_MAX)
 #define ARG_SIZE       64
 #define MIB            (UINT64_C(1024) * 1024)
 #define HUGEPAGE_SIZE  (2 * MIB)
@@ -112,12 +112,12 @@ int nic_eal_up(const struct nic_eal_needs *needs, char *reterr, size_t reterr_si
 	arg_add(&args, "--log-level=error");
 	arg_add(&args, "-l");
 	arg_add(&args, "%d", first_cpu(&cpus));
-	if (needs->pci != NULL) {
+	for (uint32_t i = 0; i < needs->pci_count; i++) {
 		arg_add(&args, "-a");
-		arg_add(&args, "%s", needs->pci);
-	} else {
-		arg_add(&args, "--no-pci");
+		arg_add(&args, "%s", needs->pci[i]);
 	}
+	if (needs->pci_count == 0)
+		arg_add(&args, "--no-pci");
 	/* Neither way leaves files: the partition rings on hugetlbfs are not EAL's to sweep. */
 	if (is_huge) {
 		arg_add(&args, "--in-memory");

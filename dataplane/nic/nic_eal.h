@@ -11,14 +11,16 @@
 #pragma once
 
 #include "base/defs.h"
+#include "base/portlist.h"
 
 #define NIC_EAL_SIZE                                                                               \
 	(UINT64_C(16) << 20) /* what EAL and the drivers take beside the packet pools */
 
 /** What the ports of the process need of EAL, all of them: it is brought up once. */
 struct nic_eal_needs {
-	const char
-		*pci; /* full address of one PCI device; others may follow; NULL: there is none */
+	/* Full addresses of PCI devices: no other one is looked at. */
+	char pci[PORTLIST_MAX][PORTLIST_PCI_SIZE];
+	uint32_t pci_count;
 	uint64_t memory_size; /* bytes of packet buffers */
 	bool is_shared;       /* packet buffers are shared with another process (virtio) */
 };

@@ -104,7 +104,8 @@ int nic_pieces_register(uint16_t port_id, void *bytes, size_t size)
 		return r;
 	if (rte_extmem_register(bytes, size, NULL, 0, page) != 0 && rte_errno != EEXIST)
 		return -rte_errno;
-	if (rte_dev_dma_map(info.device, bytes, at, size) != 0)
+	/* Ports of one IOMMU group share what was mapped for the first of them. */
+	if (rte_dev_dma_map(info.device, bytes, at, size) != 0 && rte_errno != EEXIST)
 		return rte_errno != 0 ? -rte_errno : -EIO;
 	return 0;
 }

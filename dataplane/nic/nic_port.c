@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dataplane/nic/nic_port.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/portlist.h"
 
 #define CAP_NET_ADMIN_BIT 12
 
@@ -32,22 +36,26 @@ int nic_port_parse(const char *port, enum nic_port_kind *ret_kind, const char **
 			return 0;
 		}
 	}
-	if (strlen(port) < 7 || strlen(port) > 12 ||
-	    strspn(port, "0123456789abcdefABCDEF:.") != strlen(port) || strchr(port, ':') == NULL ||
-	    strchr(port, '.') == NULL)
+	if (!portlist_is_pci(port))
 		return -EINVAL;
 	*ret_kind = NIC_PORT_PCI;
 	*ret_name = port;
 	return 0;
 }
 
-void nic_port_pci(const char *name, char ret[NIC_PORT_PCI_SIZE])
+bool nic_port_is_running(const char *interface)
 {
-	bool has_domain = strchr(name, ':') != strrchr(name, ':');
+	struct ifreq request = { .ifr_flags = 0 };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool is_known;
 
-	(void)snprintf(ret, NIC_PORT_PCI_SIZE, "%s%.12s", has_domain ? "" : "0000:", name);
-	for (char *at = ret; *at != '\0'; at++)
-		*at = (char)tolower((unsigned char)*at);
+	if (fd < 0)
+		return false;
+	(void)snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", interface);
+	is_known = ioctl(fd, SIOCGIFFLAGS, &request) == 0;
+	(void)close(fd);
+	return is_known && (request.ifr_flags & IFF_UP) != 0 &&
+	       (request.ifr_flags & IFF_RUNNING) != 0;
 }
 
 /* Queues of a network device as the kernel lists them. */

@@ -20,7 +20,6 @@ enum nic_port_kind {
 
 #define NIC_PORT_XDP_MTU_MAX    3502 /* what fits a buffer of one page beside headers, headrooms */
 #define NIC_PORT_PACKET_MTU_MAX 1500 /* the driver takes no more */
-#define NIC_PORT_PCI_SIZE       20   /* 0000:03:00.0 with its end, and room */
 
 /**
  * "KIND:NAME" or a PCI address.
@@ -39,5 +38,5 @@ NODISCARD int nic_port_parse(const char *port, enum nic_port_kind *ret_kind, con
 NODISCARD int nic_port_check(const struct nic_config *config, enum nic_port_kind kind,
 			     const char *name, char *reterr, size_t reterr_size);
 
-/** The full, lower case address of a PCI device: "03:0A.0" is "0000:03:0a.0". */
-void nic_port_pci(const char *name, char ret[NIC_PORT_PCI_SIZE]);
+/** @return whether an interface of the kernel is up and has a carrier */
+bool nic_port_is_running(const char *interface);

@@ -9,7 +9,8 @@
  * HELD_BUFFERS for payload that TCP holds (1024 pieces) and for frames that wait until the port has
  * room (256, in two buffers each). With the 512 descriptors of startup_transports.c that is 3 to 4
  * thousand buffers: 7 MB at an MTU of 1500 and 18 MB for af_xdp, whose buffers are pages. They stay in
- * the last-level cache: a pool gives back first what was freed last.
+ * the last-level cache: a pool gives back first what was freed last. Each port has such pools of its
+ * own, and EAL is asked for the sum of all of them (nic_dpdk_up()).
  */
 #include <errno.h>
 #include <rte_dev.h>
@@ -43,7 +44,8 @@
 static_assert(NIC_PORT_XDP_MTU_MAX == XSK_ROOM - RTE_PKTMBUF_HEADROOM - XSK_HEADROOM - ETH_OVERHEAD,
 	      "what the check promises must fit");
 
-static uint32_t instance_count; /* names of devices and pools are unique in the process */
+/* Names of devices and pools are unique in the process. */
+static uint32_t device_count, pool_count;
 
 /* Bytes of one buffer after its mbuf header: headrooms and a frame of the MTU.
    An af_xdp buffer with its headers is one page: the driver tells the kernel that buffers lie without
@@ -107,11 +109,11 @@ static int device_arguments(struct nic_dpdk *dpdk, uint16_t index, char ret_devi
 	uint16_t queues = dpdk->nic.queues;
 
 	if (dpdk->kind == NIC_PORT_PCI) {
-		nic_port_pci(name, ret_device);
+		portlist_pci(name, ret_device);
 		(void)snprintf(ret_args, size, "%s", ret_device);
 		return 0;
 	}
-	(void)snprintf(ret_device, 64, "%s%u", drivers[dpdk->kind], instance_count++);
+	(void)snprintf(ret_device, 64, "%s%u", drivers[dpdk->kind], device_count++);
 	if (dpdk->kind == NIC_PORT_MEMIF)
 		return memif_arguments(dpdk, ret_device, name, ret_args, size);
 	if (dpdk->kind == NIC_PORT_AF_XDP) /* no busy polling: each empty poll would be a call */
@@ -127,7 +129,7 @@ static int device_arguments(struct nic_dpdk *dpdk, uint16_t index, char ret_devi
 	return 0;
 }
 
-/* The device of a virtual port is made now; the first PCI device was probed by EAL. */
+/* The device of a virtual port is made now; those of PCI ports were probed by EAL. */
 static int attach(struct nic_dpdk *dpdk, uint16_t index, char *reterr, size_t reterr_size)
 {
 	struct nic_dpdk_device *at = &dpdk->devices[index];
@@ -184,7 +186,7 @@ static int make_pool(struct nic_dpdk *dpdk, uint16_t queue, char *reterr, size_t
 
 	if (dpdk->queues[queue].pool != NULL)
 		return 0; /* the device was there before: its buffers stay */
-	(void)snprintf(name, sizeof(name), "millrace%u_%u", instance_count, queue);
+	(void)snprintf(name, sizeof(name), "millrace%u", pool_count++);
 	dpdk->queues[queue].pool = pool_new(name, dpdk->buffers, data_room(dpdk));
 	if (dpdk->queues[queue].pool != NULL)
 		return 0;
@@ -431,11 +433,16 @@ static int lock_interface(struct nic_dpdk *dpdk, char *reterr, size_t reterr_siz
 	return dpdk->lock_fd;
 }
 
-uint64_t nic_setup_pools_size(const struct nic_dpdk *dpdk)
+void nic_setup_needs(const struct nic_dpdk *dpdk, struct nic_eal_needs *needs)
 {
 	uint64_t element = data_room(dpdk) + sizeof(struct rte_mbuf) + 64;
 
-	return element * dpdk->buffers * dpdk->nic.queues;
+	needs->memory_size += element * dpdk->buffers * dpdk->nic.queues;
+	needs->is_shared |= dpdk->kind == NIC_PORT_VIRTIO;
+	if (dpdk->kind != NIC_PORT_PCI)
+		return;
+	CHECK(needs->pci_count < PORTLIST_MAX);
+	portlist_pci(dpdk->name, needs->pci[needs->pci_count++]);
 }
 
 static int bring_up(struct nic_dpdk *dpdk, uint16_t index, char *reterr, size_t reterr_size)
@@ -449,15 +456,10 @@ static int bring_up(struct nic_dpdk *dpdk, uint16_t index, char *reterr, size_t 
 
 int nic_setup_up(struct nic_dpdk *dpdk, char *reterr, size_t reterr_size)
 {
-	char pci[NIC_PORT_PCI_SIZE];
-	struct nic_eal_needs needs = { .memory_size = nic_setup_pools_size(dpdk),
-				       .is_shared = dpdk->kind == NIC_PORT_VIRTIO };
+	struct nic_eal_needs needs = { .memory_size = 0 };
 	int r = lock_interface(dpdk, reterr, reterr_size);
 
-	if (dpdk->kind == NIC_PORT_PCI) {
-		nic_port_pci(dpdk->name, pci);
-		needs.pci = pci;
-	}
+	nic_setup_needs(dpdk, &needs);
 	if (r == 0)
 		r = nic_eal_up(&needs, reterr, reterr_size);
 	for (uint16_t i = 0; r == 0 && i < dpdk->device_count; i++)

@@ -416,6 +416,13 @@ static void visit(struct sock_conn *conn, int64_t now_ns)
 
 /* ---- accepting ---- */
 
+/* What clients of the listener are told. */
+static const char *host_of(const struct config *config)
+{
+	return config->advertised_socket[0] != '\0' ? config->advertised_socket
+						    : config->socket_address;
+}
+
 static void open_connection(struct sock *sock, int fd)
 {
 	struct list *node = list_pop_front(&sock->idle);
@@ -429,7 +436,7 @@ static void open_connection(struct sock *sock, int fd)
 	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) < 0)
 		goto refuse;
 	conn->link = (struct link){ .ops = &ops,
-				    .listener = LINK_SOCKET,
+				    .host = host_of(sock->core->config),
 				    .peer_address = ntohl(peer.sin_addr.s_addr),
 				    .peer_port = ntohs(peer.sin_port) };
 	outq_init(&conn->link.out, sock->core->outq_pool);

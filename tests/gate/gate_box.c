@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/portlist.h"
+
 #include "dataplane/core/wireport.h"
 #include "dataplane/nic/nic.h"
 
@@ -132,13 +134,14 @@ void gate_box_open(void)
 
 void gate_box_open_wire(uint32_t offloads)
 {
+	const struct portlist_port settings = { .address = GATE_BOX_ADDRESS, .prefix = 24 };
 	struct core *core;
 	char reason[256];
 
 	gate_box_open();
 	core = box->cores[0];
 	port_open(offloads);
-	CHECK(wireport_new(core, near, &core->wireport, reason, sizeof(reason)) == 0);
+	CHECK(wireport_new(core, near, &settings, reason, sizeof(reason)) == 0);
 	gate_peer_open(far, near->mac, core->now_ns);
 	for (uint32_t i = 0; i < TURNS_MAX && !gate_peer_is_connected(); i++)
 		gate_box_turn();

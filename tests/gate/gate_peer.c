@@ -13,7 +13,7 @@
 #include "dataplane/net/ip4.h"
 #include "dataplane/tcp/tcp.h"
 
-#define BOX    0x0a4d0002U
+#define BOX    GATE_BOX_ADDRESS
 #define PEER   0x0a4d0001U
 #define PORT   9092
 #define FROM   40000

@@ -9,6 +9,7 @@
 
 #include "dataplane/nic/nic.h"
 
+#define GATE_BOX_ADDRESS     0x0a4d0002U
 #define GATE_PEER_ANSWER_MAX (4U * 1024 * 1024)
 
 /** @param nic  the far port. @param mac  the box's station. Borrowed until gate_peer_close() */

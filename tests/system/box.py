@@ -62,13 +62,13 @@ def can_lab():
 class Lab:
     """A namespace and a veth pair with names and addresses of its own."""
 
-    def __init__(self, queues=1):
+    def __init__(self, queues=1, mark="", mtu=3200):
         number = random.randrange(20, 250)
-        self.namespace = f"mrtest-{os.getpid()}"
-        self.interface = f"mrt{os.getpid() % 100000}"
+        self.namespace = f"mrtest-{os.getpid()}{mark}"
+        self.interface = f"mrt{os.getpid() % 100000}{mark}"
         self.net = f"10.77.{number}"
         self.address = f"{self.net}.2"
-        self.mtu = 3200
+        self.mtu = mtu
         self.arguments = ["--name", self.namespace, "--near", self.interface, "--net", self.net]
         self.up = [os.path.join(ROOT, "deploy", "lab"), "up", *self.arguments,
                    "--mtu", str(self.mtu), "--queues", str(queues)]

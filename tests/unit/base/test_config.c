@@ -53,6 +53,27 @@ static void test_config_refuses_with_the_allowed_range(void **state)
 	assert_int_equal(config.port, 19092);
 }
 
+static void test_config_takes_lists_of_numbers(void **state)
+{
+	static const char *const wrong[] = { "",       "1500,",     ",1500",
+					     "1500,x", "1500;9000", "1500,99999" };
+	struct config config;
+	char why[256];
+
+	(void)state;
+	config_init(&config);
+	assert_string_equal(config.dpdk_mtu, "1500");
+	assert_int_equal(config_set(&config, "dpdk.mtu", " 1500,9000, 576 ", why, sizeof(why)), 0);
+	assert_string_equal(config.dpdk_mtu, "1500,9000, 576");
+	for (size_t i = 0; i < ARRAY_COUNT(wrong); i++) {
+		assert_int_equal(config_set(&config, "dpdk.mtu", wrong[i], why, sizeof(why)),
+				 ERR_CONFIG);
+		assert_non_null(strstr(why, "576 to 9000"));
+		assert_non_null(strstr(why, "commas"));
+	}
+	assert_string_equal(config.dpdk_mtu, "1500,9000, 576");
+}
+
 static void test_config_assigns_as_on_a_command_line(void **state)
 {
 	char text[2 * CONFIG_TEXT_MAX], why[2 * CONFIG_TEXT_MAX + 64];
@@ -126,6 +147,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_config_defaults_are_kafkas),
 		cmocka_unit_test(test_config_refuses_with_the_allowed_range),
+		cmocka_unit_test(test_config_takes_lists_of_numbers),
 		cmocka_unit_test(test_config_assigns_as_on_a_command_line),
 		cmocka_unit_test(test_config_file_names_the_line_at_fault),
 		cmocka_unit_test(test_config_print_loads_back),

@@ -40,7 +40,7 @@ static void test_machine_port_pci_that_fits(void **state)
 	rig_open(&rig);
 	make_nic(&rig, "vfio-pci");
 	make_group(&rig, NULL);
-	machine_check_port(&rig.machine, &rig.config);
+	machine_check_ports(&rig.machine, &rig.config);
 	assert_int_equal(rig.machine.bad_count, 0);
 	assert_string_equal(rig_found(&rig, "port driver"), "0000:03:00.0 is bound to vfio-pci");
 	assert_string_equal(rig_found(&rig, "port IOMMU"), "group 12");
@@ -56,7 +56,7 @@ static void test_machine_port_pci_address_without_domain(void **state)
 	make_nic(&rig, "vfio-pci");
 	make_group(&rig, NULL);
 	(void)snprintf(rig.config.dpdk_port, sizeof(rig.config.dpdk_port), "03:00.0");
-	machine_check_port(&rig.machine, &rig.config);
+	machine_check_ports(&rig.machine, &rig.config);
 	assert_int_equal(rig.machine.bad_count, 0);
 	rig_close(&rig);
 }
@@ -68,7 +68,7 @@ static void test_machine_port_pci_that_is_not_there(void **state)
 	(void)state;
 	rig_open(&rig);
 	(void)snprintf(rig.config.dpdk_port, sizeof(rig.config.dpdk_port), "0000:09:00.0");
-	machine_check_port(&rig.machine, &rig.config);
+	machine_check_ports(&rig.machine, &rig.config);
 	rig_expect(&rig, "port", MACHINE_BAD, "no PCI device 0000:09:00.0", "lspci");
 	rig_close(&rig);
 }
@@ -81,7 +81,7 @@ static void test_machine_port_pci_of_another_class(void **state)
 	rig_open(&rig);
 	make_nic(&rig, "vfio-pci");
 	rig_write(&rig, "/sys/bus/pci/devices/0000:03:00.0/class", "0x010802");
-	machine_check_port(&rig.machine, &rig.config);
+	machine_check_ports(&rig.machine, &rig.config);
 	rig_expect(&rig, "port", MACHINE_BAD, "no network device", "lspci");
 	rig_close(&rig);
 }
@@ -93,13 +93,13 @@ static void test_machine_port_pci_drivers(void **state)
 	(void)state;
 	rig_open(&rig);
 	make_nic(&rig, NULL);
-	machine_check_port(&rig.machine, &rig.config);
+	machine_check_ports(&rig.machine, &rig.config);
 	rig_expect(&rig, "port driver", MACHINE_BAD, "no driver", "vfio-pci");
 	rig_close(&rig);
 
 	rig_open(&rig);
 	make_nic(&rig, "ixgbe");
-	machine_check_port(&rig.machine, &rig.config);
+	machine_check_ports(&rig.machine, &rig.config);
 	rig_expect(&rig, "port driver", MACHINE_BAD, "kernel's ixgbe",
 		   "0000:03:00.0/driver/unbind");
 	rig_close(&rig);
@@ -112,14 +112,14 @@ static void test_machine_port_pci_without_iommu(void **state)
 	(void)state;
 	rig_open(&rig);
 	make_nic(&rig, "vfio-pci");
-	machine_check_port(&rig.machine, &rig.config);
+	machine_check_ports(&rig.machine, &rig.config);
 	rig_expect(&rig, "port IOMMU", MACHINE_BAD, "no IOMMU", "intel_iommu=on");
 	rig_close(&rig);
 
 	rig_open(&rig);
 	make_nic(&rig, "vfio-pci");
 	rig_write(&rig, "/sys/module/vfio/parameters/enable_unsafe_noiommu_mode", "Y");
-	machine_check_port(&rig.machine, &rig.config);
+	machine_check_ports(&rig.machine, &rig.config);
 	rig_expect(&rig, "port IOMMU", MACHINE_WEAK, "unsafe mode", "intel_iommu=on");
 	assert_int_equal(rig.machine.bad_count, 0);
 	rig_close(&rig);
@@ -133,14 +133,14 @@ static void test_machine_port_pci_group_is_shared(void **state)
 	rig_open(&rig);
 	make_nic(&rig, "vfio-pci");
 	make_group(&rig, "ixgbe");
-	machine_check_port(&rig.machine, &rig.config);
+	machine_check_ports(&rig.machine, &rig.config);
 	rig_expect(&rig, "port IOMMU", MACHINE_BAD, "0000:03:00.1 (ixgbe)", "vfio-pci too");
 	rig_close(&rig);
 
 	rig_open(&rig);
 	make_nic(&rig, "vfio-pci");
 	make_group(&rig, "vfio-pci");
-	machine_check_port(&rig.machine, &rig.config);
+	machine_check_ports(&rig.machine, &rig.config);
 	assert_int_equal(rig.machine.bad_count, 0);
 	rig_close(&rig);
 }
@@ -159,12 +159,12 @@ static void test_machine_port_pci_on_another_node(void **state)
 		  "0");
 	rig_write(&rig, "/sys/devices/system/cpu/cpu0/node0/x", "");
 	rig_write(&rig, "/sys/devices/system/cpu/cpu16/node1/x", "");
-	machine_check_port(&rig.machine, &rig.config);
+	machine_check_ports(&rig.machine, &rig.config);
 	rig_expect(&rig, "port NUMA", MACHINE_WEAK, "on node 1", "core.cpus= of 16-31");
 	rig_expect(&rig, "port memory", MACHINE_WEAK, "0 free huge pages", "node1/hugepages");
 	(void)snprintf(rig.config.core_cpus, sizeof(rig.config.core_cpus), "16");
 	rig.count = 0;
-	machine_check_port(&rig.machine, &rig.config);
+	machine_check_ports(&rig.machine, &rig.config);
 	rig_expect(&rig, "port NUMA", MACHINE_GOOD, "0 poll core(s)", "");
 	rig_close(&rig);
 }
@@ -177,8 +177,8 @@ static void test_machine_port_pci_shared_with_the_kernel(void **state)
 	rig_open(&rig);
 	make_nic(&rig, "mlx5_core");
 	rig_write(&rig, "/sys/bus/pci/devices/0000:03:00.0/net/eth7/mtu", "1500");
-	rig.config.dpdk_mtu = 9000;
-	machine_check_port(&rig.machine, &rig.config);
+	(void)snprintf(rig.config.dpdk_mtu, sizeof(rig.config.dpdk_mtu), "9000");
+	machine_check_ports(&rig.machine, &rig.config);
 	rig_expect(&rig, "port MTU", MACHINE_BAD, "eth7 has MTU 1500",
 		   "ip link set dev eth7 mtu 9000");
 	rig_expect(&rig, "port driver", MACHINE_GOOD, "mlx5_core", "");
@@ -206,7 +206,7 @@ static void test_machine_port_interface_that_fits(void **state)
 	(void)state;
 	rig_open(&rig);
 	make_interface(&rig);
-	machine_check_port(&rig.machine, &rig.config);
+	machine_check_ports(&rig.machine, &rig.config);
 	for (uint32_t i = 0; i < rig.count; i++)
 		assert_int_equal(rig.findings[i].verdict, MACHINE_GOOD);
 	assert_int_equal(rig.count, 5);
@@ -240,7 +240,7 @@ static void test_machine_port_interface_misfits(void **state)
 		rig_open(&rig);
 		make_interface(&rig);
 		rig_write(&rig, cases[i].path, cases[i].text);
-		machine_check_port(&rig.machine, &rig.config);
+		machine_check_ports(&rig.machine, &rig.config);
 		rig_expect(&rig, cases[i].check, cases[i].verdict, cases[i].found, cases[i].remedy);
 		rig_close(&rig);
 	}
@@ -255,7 +255,7 @@ static void test_machine_port_interface_driver(void **state)
 	make_interface(&rig);
 	(void)snprintf(rig.link.driver, sizeof(rig.link.driver), "e1000");
 	rig.link.is_lro_on = true;
-	machine_check_port(&rig.machine, &rig.config);
+	machine_check_ports(&rig.machine, &rig.config);
 	rig_expect(&rig, "port XDP", MACHINE_WEAK, "e1000", "ixgbe");
 	rig_expect(&rig, "port offloads", MACHINE_BAD, "LRO", "ethtool -K mr0 lro off");
 	rig_close(&rig);
@@ -268,8 +268,8 @@ static void test_machine_port_mtu_beyond_a_page(void **state)
 	(void)state;
 	rig_open(&rig);
 	make_interface(&rig);
-	rig.config.dpdk_mtu = 9000;
-	machine_check_port(&rig.machine, &rig.config);
+	(void)snprintf(rig.config.dpdk_mtu, sizeof(rig.config.dpdk_mtu), "9000");
+	machine_check_ports(&rig.machine, &rig.config);
 	rig_expect(&rig, "port MTU", MACHINE_BAD, "9000 does not fit", "lower dpdk.mtu");
 	rig_close(&rig);
 }
@@ -282,7 +282,7 @@ static void test_machine_port_no_interface(void **state)
 	rig_open(&rig);
 	rig_write(&rig, "/proc/self/status", "CapEff:\t000001ffffffffff\n");
 	(void)snprintf(rig.config.dpdk_port, sizeof(rig.config.dpdk_port), "af_xdp:none0");
-	machine_check_port(&rig.machine, &rig.config);
+	machine_check_ports(&rig.machine, &rig.config);
 	rig_expect(&rig, "port", MACHINE_BAD, "no interface none0", "deploy/lab up");
 	rig_close(&rig);
 }
@@ -297,11 +297,11 @@ static void test_machine_port_tap(void **state)
 	rig_open(&rig);
 	rig_write(&rig, "/proc/self/status", "CapEff:\t000001ffffffffff\n");
 	(void)snprintf(rig.config.dpdk_port, sizeof(rig.config.dpdk_port), "tap:mrt0");
-	machine_check_port(&rig.machine, &rig.config);
+	machine_check_ports(&rig.machine, &rig.config);
 	rig_expect(&rig, "port", MACHINE_BAD, "/dev/net/tun", "modprobe tun");
 	rig_write(&rig, "/dev/net/tun", "");
 	rig.count = 0;
-	machine_check_port(&rig.machine, &rig.config);
+	machine_check_ports(&rig.machine, &rig.config);
 	rig_expect(&rig, "port", MACHINE_GOOD, "mrt0", "");
 	rig_close(&rig);
 }
@@ -314,18 +314,18 @@ static void test_machine_port_memif(void **state)
 	rig_open(&rig);
 	(void)snprintf(rig.config.dpdk_port, sizeof(rig.config.dpdk_port), "memif:%s/no/such/sock",
 		       rig.root);
-	machine_check_port(&rig.machine, &rig.config);
+	machine_check_ports(&rig.machine, &rig.config);
 	rig_expect(&rig, "port", MACHINE_BAD, "its folder is not there", "make that folder");
 	rig_write(&rig, "/plain", "");
 	(void)snprintf(rig.config.dpdk_port, sizeof(rig.config.dpdk_port), "memif:%s/plain",
 		       rig.root);
 	rig.count = 0;
-	machine_check_port(&rig.machine, &rig.config);
+	machine_check_ports(&rig.machine, &rig.config);
 	rig_expect(&rig, "port", MACHINE_BAD, "another kind", "remove it");
 	(void)snprintf(rig.config.dpdk_port, sizeof(rig.config.dpdk_port), "memif:%s/sock",
 		       rig.root);
 	rig.count = 0;
-	machine_check_port(&rig.machine, &rig.config);
+	machine_check_ports(&rig.machine, &rig.config);
 	rig_expect(&rig, "port", MACHINE_GOOD, "first serves", "");
 	rig_close(&rig);
 }
@@ -338,17 +338,17 @@ static void test_machine_port_virtio(void **state)
 	rig_open(&rig);
 	(void)snprintf(rig.config.dpdk_port, sizeof(rig.config.dpdk_port), "virtio:%s/no.sock",
 		       rig.root);
-	machine_check_port(&rig.machine, &rig.config);
+	machine_check_ports(&rig.machine, &rig.config);
 	rig_expect(&rig, "port", MACHINE_BAD, "there is no vhost-user socket", "start the switch");
 	rig_write(&rig, "/plain", "");
 	(void)snprintf(rig.config.dpdk_port, sizeof(rig.config.dpdk_port), "virtio:%s/plain",
 		       rig.root);
 	rig.count = 0;
-	machine_check_port(&rig.machine, &rig.config);
+	machine_check_ports(&rig.machine, &rig.config);
 	rig_expect(&rig, "port", MACHINE_BAD, "another kind", "another path");
 	(void)snprintf(rig.config.dpdk_port, sizeof(rig.config.dpdk_port), "virtio:/%0200d", 0);
 	rig.count = 0;
-	machine_check_port(&rig.machine, &rig.config);
+	machine_check_ports(&rig.machine, &rig.config);
 	rig_expect(&rig, "port", MACHINE_BAD, "longer path", "shorter");
 	rig_close(&rig);
 }
@@ -361,13 +361,13 @@ static void test_machine_port_af_packet(void **state)
 	rig_open(&rig);
 	rig_write(&rig, "/proc/self/status", "CapEff:\t000001ffffffffff\n");
 	(void)snprintf(rig.config.dpdk_port, sizeof(rig.config.dpdk_port), "af_packet:eth9");
-	machine_check_port(&rig.machine, &rig.config);
+	machine_check_ports(&rig.machine, &rig.config);
 	rig_expect(&rig, "port", MACHINE_BAD, "no interface eth9", "dpdk.port");
 	rig_write(&rig, "/sys/class/net/eth9/flags", "0x1003\n");
 	rig_write(&rig, "/sys/class/net/eth9/carrier", "1\n");
-	rig.config.dpdk_mtu = 9000;
+	(void)snprintf(rig.config.dpdk_mtu, sizeof(rig.config.dpdk_mtu), "9000");
 	rig.count = 0;
-	machine_check_port(&rig.machine, &rig.config);
+	machine_check_ports(&rig.machine, &rig.config);
 	rig_expect(&rig, "port", MACHINE_WEAK, "for tests", "af_xdp");
 	rig_expect(&rig, "port MTU", MACHINE_BAD, "at most 1500", "lower dpdk.mtu");
 	rig_close(&rig);
@@ -380,11 +380,11 @@ static void test_machine_port_of_no_kind(void **state)
 	(void)state;
 	rig_open(&rig);
 	(void)snprintf(rig.config.dpdk_port, sizeof(rig.config.dpdk_port), "eth0");
-	machine_check_port(&rig.machine, &rig.config);
+	machine_check_ports(&rig.machine, &rig.config);
 	rig_expect(&rig, "port", MACHINE_BAD, "none of af_xdp", "dpdk.port");
 	(void)snprintf(rig.config.dpdk_port, sizeof(rig.config.dpdk_port), "none");
 	rig.count = 0;
-	machine_check_port(&rig.machine, &rig.config);
+	machine_check_ports(&rig.machine, &rig.config);
 	rig_expect(&rig, "port", MACHINE_GOOD, "kernel sockets only", "");
 	rig_close(&rig);
 }

@@ -311,6 +311,7 @@ struct client *client_new(struct corebox *box, uint32_t core)
 	assert_non_null(client);
 	client->box = box;
 	client->link.ops = &ops;
+	client->link.host = "127.0.0.1";
 	client->link.peer_address = 0x0a4d0001;
 	client->out = malloc(COREBOX_OUT_MAX);
 	client->kept = malloc(FRAME_MAX);

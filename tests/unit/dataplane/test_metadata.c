@@ -66,7 +66,7 @@ static void test_metadata_cores_are_brokers(void **state)
 		if (version >= 7)
 			assert_int_equal(response.topics[0].partitions[0].leader_epoch, 3);
 	}
-	client->link.listener = LINK_DPDK;
+	client->link.host = "10.77.0.2";
 	ask_for(client, 9, 2, COREBOX_TOPIC);
 	assert_true(answered(client, 9, 2));
 	assert_memory_equal(response.brokers[0].host.bytes, "10.77.0.2", 9);

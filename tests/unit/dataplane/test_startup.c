@@ -20,6 +20,7 @@
 
 #include "dataplane/core/startup_box.h"
 #include "dataplane/nic/nic.h"
+#include "dataplane/nic/nic_eal.h"
 
 #include "cm.h"
 
@@ -244,11 +245,11 @@ static void test_startup_refuses_a_ring_dir_on_disk(void **state)
 	place_close(&place);
 }
 
-static uint64_t memory_of(const struct config *config, const struct nic_config *port,
-			  const char *name)
+static uint64_t memory_of(const struct config *config, const struct nic_config *ports,
+			  uint32_t count, const char *name)
 {
 	struct startup_memory_part parts[STARTUP_MEMORY_PARTS];
-	uint64_t total = startup_memory(config, port, parts), sum = 0, found = 0;
+	uint64_t total = startup_memory(config, ports, count, parts), sum = 0, found = 0;
 
 	for (size_t i = 0; i < STARTUP_MEMORY_PARTS; i++) {
 		sum += parts[i].size;
@@ -262,31 +263,39 @@ static uint64_t memory_of(const struct config *config, const struct nic_config *
 /* The sum says what each setting costs; one connection costs less than 64 KiB, most of it never touched. */
 static void test_startup_memory_follows_the_settings(void **state)
 {
-	const struct nic_config port = { .port = "af_xdp:none0",
-					 .queues = 1,
-					 .mtu = 1500,
-					 .descriptors = 512,
-					 .buffers = 3072 };
+	const struct nic_config ports[] = {
+		{ "af_xdp:none0", .queues = 1, .mtu = 1500, .descriptors = 512, .buffers = 3072 },
+		{ "memif:/none", .queues = 1, .mtu = 9000, .descriptors = 512, .buffers = 3072 },
+	};
 	struct config config, more;
 
 	(void)state;
 	config_init(&config);
-	assert_int_equal(memory_of(&config, NULL, "rings"), config.ring_size);
-	assert_int_equal(memory_of(&config, NULL, "tcp"), 0);
-	assert_int_equal(memory_of(&config, NULL, "packets"), 0);
-	assert_true(memory_of(&config, &port, "tcp") > 0);
-	assert_true(memory_of(&config, &port, "") > memory_of(&config, NULL, ""));
+	assert_int_equal(memory_of(&config, NULL, 0, "rings"), config.ring_size);
+	assert_int_equal(memory_of(&config, NULL, 0, "tcp"), 0);
+	assert_int_equal(memory_of(&config, NULL, 0, "packets"), 0);
+	assert_true(memory_of(&config, ports, 1, "tcp") > 0);
+	assert_true(memory_of(&config, ports, 1, "") > memory_of(&config, NULL, 0, ""));
 	more = config;
 	more.connections_max += 10000;
-	assert_in_range((memory_of(&more, &port, "") - memory_of(&config, &port, "")) / 10000, 4096,
-			65536);
+	assert_in_range((memory_of(&more, ports, 1, "") - memory_of(&config, ports, 1, "")) / 10000,
+			4096, 65536);
+	/* TCP's part of each port in full, buffers each its own, and the library once. */
+	assert_int_equal(memory_of(&config, ports, 2, "tcp"),
+			 2 * memory_of(&config, ports, 1, "tcp"));
+	if (memory_of(&config, ports, 1, "packets") > 0) /* built with DPDK */
+		assert_int_equal(memory_of(&config, ports, 2, "packets") + NIC_EAL_SIZE,
+				 memory_of(&config, ports, 1, "packets") +
+					 memory_of(&config, ports + 1, 1, "packets"));
+	assert_int_equal(memory_of(&config, ports, 2, "sessions"),
+			 memory_of(&config, ports, 1, "sessions"));
 	more = config;
 	more.cores = 3;
-	assert_int_equal(memory_of(&more, NULL, "sessions"),
-			 3 * memory_of(&config, NULL, "sessions"));
+	assert_int_equal(memory_of(&more, NULL, 0, "sessions"),
+			 3 * memory_of(&config, NULL, 0, "sessions"));
 	more = config;
 	more.socket_address[0] = '\0';
-	assert_int_equal(memory_of(&more, NULL, "sockets"), 0);
+	assert_int_equal(memory_of(&more, NULL, 0, "sockets"), 0);
 }
 
 /* The port's misfit is what `millrace doctor` says of it, and the box serves kernel sockets all the same. */
@@ -314,6 +323,11 @@ static void test_startup_says_why_a_port_does_not_fit(void **state)
 	assert_false(exists(place.run, "memory"));
 	place.config.dpdk_required = true;
 	assert_int_equal(startup_open(&place.config, &box), STARTUP_FAILED);
+	/* Settings that contradict each other are nobody's port. */
+	place.config.dpdk_required = false;
+	(void)snprintf(place.config.dpdk_address, sizeof(place.config.dpdk_address),
+		       "10.0.0.2,10.0.1.2");
+	assert_int_equal(startup_open(&place.config, &box), STARTUP_USAGE);
 	place_close(&place);
 }
 

@@ -472,29 +472,23 @@ static void test_wireport_counts_each_drop(void **state)
 
 static void test_wireport_refuses_bad_settings(void **state)
 {
-	struct wireport *port = NULL;
 	struct core core = w.core[0];
 	struct config config = w.config;
 	char error[256] = "";
 
 	(void)state;
 	core.config = &config;
-	(void)snprintf(config.dpdk_address, CONFIG_TEXT_MAX, "10.77.0");
-	assert_int_equal(wireport_new(&core, w.near, &port, error, sizeof(error)), -EINVAL);
-	assert_non_null(strstr(error, "dpdk.address"));
-	config = w.config;
-	(void)snprintf(config.dpdk_gateway, CONFIG_TEXT_MAX, "10.78.0.1");
-	assert_int_equal(wireport_new(&core, w.near, &port, error, sizeof(error)), -EINVAL);
-	assert_non_null(strstr(error, "dpdk.gateway"));
-	config = w.config;
+	core.wireport = NULL;
 	(void)snprintf(config.tcp_congestion, CONFIG_TEXT_MAX, "vegas");
-	assert_int_equal(wireport_new(&core, w.near, &port, error, sizeof(error)), -EINVAL);
+	assert_int_equal(wireport_new(&core, w.near, &near_settings, error, sizeof(error)),
+			 -EINVAL);
 	assert_non_null(strstr(error, "tcp.congestion"));
 	config = w.config;
 	(void)snprintf(config.tcp_ecn, CONFIG_TEXT_MAX, "on");
-	assert_int_equal(wireport_new(&core, w.near, &port, error, sizeof(error)), -EINVAL);
+	assert_int_equal(wireport_new(&core, w.near, &near_settings, error, sizeof(error)),
+			 -EINVAL);
 	assert_non_null(strstr(error, "tcp.ecn"));
-	assert_null(port);
+	assert_null(core.wireport);
 }
 
 #define ROW(name) cmocka_unit_test_setup_teardown(name, world_up, world_down)

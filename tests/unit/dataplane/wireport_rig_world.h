@@ -5,8 +5,13 @@
  */
 #pragma once
 
+#include "base/portlist.h"
+
 #include "wireport_rig.h"
 
+static const struct portlist_port near_settings = { .address = BOX,
+						    .prefix = 24,
+						    .host = "10.77.0.2" };
 static uint32_t near_offloads; /* of the box's port, from the next start on */
 static uint16_t client_tso;    /* what the client sends at once; 0: a segment */
 
@@ -78,7 +83,7 @@ static int world_up(void **state)
 				       .counters = &w.counters[i],
 				       .now_ns = w.now_ns };
 		mesh_join(w.mesh, i, core);
-		assert_int_equal(wireport_new(core, w.near, &core->wireport, error, sizeof(error)),
+		assert_int_equal(wireport_new(core, w.near, &near_settings, error, sizeof(error)),
 				 0);
 		assert_int_equal(wireport_thread_begin(core->wireport), 0);
 	}

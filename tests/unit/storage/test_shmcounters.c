@@ -50,10 +50,46 @@ static void test_shmcounters_reader_sees_the_writer(void **state)
 	assert_int_equal(unlink(path), 0);
 }
 
+/* As many as there may be, each with its own name and values, behind what the cores count. */
+static void test_shmcounters_tell_of_each_port(void **state)
+{
+	struct shmcounters *writer, *reader;
+	char name[32], path[64];
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "/dev/shm/test_shmcounters.%d", (int)getpid());
+	assert_int_equal(shmcounters_create(path, 2, &writer), 0);
+	assert_int_equal(shmcounters_open(path, &reader), 0);
+	assert_int_equal(shmcounters_ports(reader), 0);
+	for (uint32_t i = 0; i < PORTLIST_MAX; i++) {
+		struct shmcounters_port *port;
+
+		(void)snprintf(name, sizeof(name), "tap:%u", i);
+		port = shmcounters_port_add(writer, name);
+		for (uint32_t j = 0; j < SHMCOUNTERS_PORT_VALUES; j++)
+			shmcounters_port_set(port, j, 100 * (i + 1) + j);
+	}
+	assert_int_equal(shmcounters_ports(reader), PORTLIST_MAX);
+	for (uint32_t i = 0; i < PORTLIST_MAX; i++) {
+		(void)snprintf(name, sizeof(name), "tap:%u", i);
+		assert_string_equal(shmcounters_port(reader, i)->name, name);
+		for (uint32_t j = 0; j < SHMCOUNTERS_PORT_VALUES; j++) {
+			assert_int_equal(shmcounters_port_get(shmcounters_port(reader, i), j),
+					 100 * (i + 1) + j);
+			assert_non_null(shmcounters_port_infos[j].name);
+		}
+	}
+	assert_int_equal(shmcounters_flush_ns(reader, 1)->count, 0);
+	shmcounters_close(reader);
+	shmcounters_close(writer);
+	assert_int_equal(unlink(path), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_shmcounters_reader_sees_the_writer),
+		cmocka_unit_test(test_shmcounters_tell_of_each_port),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

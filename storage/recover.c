@@ -523,6 +523,7 @@ static struct seglog *log_new(const struct seglog_open_args *args)
 	log->chunk_size = CHUNK_SIZE_MIN;
 	log->ahead = SEGLOG_PREPARE_MIN;
 	log->is_discarded = args->is_discarded;
+	log->fill = args->fill;
 	log->append_ms = args->now_ms;
 	(void)snprintf(log->topic, sizeof(log->topic), "%s", args->topic);
 	list_init(&log->chunks);

@@ -17,10 +17,12 @@
 
 #include "storage/seglog_impl.h"
 
-#define BULK_BYTES_PER_MS 32768 /* 32 MB/s of one log */
-#define BUSY_MS           1000  /* prepared again within this: prepare twice as much */
-#define CALM_MS           10000 /* not for this long: half as much */
-#define IDLE_MS           5000  /* no append for this long: the ring may have the last chunk back */
+#define BULK_BYTES_PER_MS     32768  /* 32 MB/s of one log */
+#define BULK_BYTES_PER_MS_ALL 131072 /* 128 MB/s of all logs */
+#define FILL_MS               1000   /* their rate is that of so long */
+#define BUSY_MS               1000   /* prepared again within this: prepare twice as much */
+#define CALM_MS               10000  /* not for this long: half as much */
+#define IDLE_MS               5000 /* no append for this long: the ring may have the last chunk back */
 
 /* ---- segment objects ---- */
 
@@ -116,12 +118,32 @@ static void adapt_ahead(struct seglog *log, int64_t now_ms)
 	__atomic_store_n(&log->ahead, ahead, __ATOMIC_RELAXED);
 }
 
-/* What is missing was filled since the last time: zeroing as much as that would take half of the disk from
-   a log that is written to so fast. */
-static bool is_bulk(const struct seglog *log, uint32_t missing, int64_t since_ms)
+/* Space that was filled. @return the rate of all logs, bytes a millisecond */
+static uint64_t count_filled(struct seglog_fill *fill, uint32_t size, int64_t now_ms)
 {
-	return !log->is_discarded && log->ahead == SEGLOG_PREPARE_MAX &&
-	       missing >= since_ms * BULK_BYTES_PER_MS;
+	int64_t since_ms;
+
+	if (fill == NULL)
+		return 0;
+	since_ms = now_ms - fill->begin_ms;
+	if (since_ms < 0 || since_ms >= FILL_MS) {
+		fill->rate = since_ms > 0 ? fill->bytes / (uint64_t)since_ms : 0;
+		fill->begin_ms = now_ms;
+		fill->bytes = 0;
+	}
+	fill->bytes += size;
+	return fill->rate;
+}
+
+/*
+ * What is missing was filled since the last time. Zeroing as much as that would take half of the disk from
+ * a log that is written to so fast, or from many whose sum is. Else zeroes are worth it: a small commit
+ * into reserved space waits for the file system.
+ */
+static bool is_bulk(const struct seglog *log, uint32_t missing, int64_t since_ms, uint64_t rate)
+{
+	return rate >= BULK_BYTES_PER_MS_ALL ||
+	       (log->ahead == SEGLOG_PREPARE_MAX && missing >= since_ms * BULK_BYTES_PER_MS);
 }
 
 static int prepare(struct seglog *log, struct segment *segment, int64_t now_ms)
@@ -132,6 +154,7 @@ static int prepare(struct seglog *log, struct segment *segment, int64_t now_ms)
 	uint32_t prepared = segment->prepared;
 	int64_t before_ms = log->prepared_ms;
 	uint32_t target;
+	uint64_t rate;
 	int error = 0;
 
 	/* A quarter of the step is the least worth a round of its own. */
@@ -142,10 +165,11 @@ static int prepare(struct seglog *log, struct segment *segment, int64_t now_ms)
 		adapt_ahead(log, now_ms);
 	target = is_rolled ? least : MIN(least + log->ahead, segment->prepare_max);
 	target = MAX(target, least);
-	if (is_bulk(log, target - prepared, now_ms - before_ms))
-		error = segfile_reserve(segment->fd, prepared, target);
-	else if (!log->is_discarded)
-		error = segfile_prepare(segment->fd, prepared, target);
+	rate = count_filled(log->fill, target - prepared, now_ms);
+	if (!log->is_discarded)
+		error = is_bulk(log, target - prepared, now_ms - before_ms, rate)
+				? segfile_reserve(segment->fd, prepared, target)
+				: segfile_prepare(segment->fd, prepared, target);
 	if (error == 0)
 		__atomic_store_n(&segment->prepared, target, __ATOMIC_RELEASE);
 	return error;

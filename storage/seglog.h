@@ -40,6 +40,13 @@ struct seglog_settings {
 	bool is_compacted;         /* cleanup.policy has compact: retention never deletes */
 };
 
+/** How fast the logs of one disk fill the space that is prepared for them; zero at first. */
+struct seglog_fill {
+	int64_t begin_ms; /* of the second that is being counted */
+	uint64_t bytes;   /* in it so far */
+	uint64_t rate;    /* of the last one, bytes a millisecond */
+};
+
 struct seglog_open_args {
 	int log_dir_fd;    /* Kafka log directory; <topic>-<partition> is made in it */
 	const char *topic; /* zero-terminated, checked name */
@@ -50,6 +57,7 @@ struct seglog_open_args {
 	int64_t checkpoint_offset; /* recovery point from the checkpoint; 0: none */
 	bool was_clean;            /* the directory was closed cleanly: no scan */
 	bool is_discarded; /* nothing is written: only the ring has the records (log.discard) */
+	struct seglog_fill *fill; /* the housekeeper's, for all its logs; NULL: each for itself */
 	struct partition_cell *cell; /* published positions; NULL in tests */
 	int64_t now_ms;
 };

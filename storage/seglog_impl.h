@@ -153,6 +153,7 @@ struct seglog {
 	uint32_t partition;   /* fixed */
 	struct partition_cell *cell;
 	int64_t prepared_ms;
+	struct seglog_fill *fill;  /* housekeeper; NULL: none */
 	int64_t idle_append_ms;    /* append_ms that is_idle was last set for */
 	int64_t checkpoint_offset; /* atomic */
 	char topic[PARTITIONS_TOPIC_MAX];

@@ -31,6 +31,7 @@ struct housekeeper {
 	struct list snapshots;          /* struct channel_snapshot.node: to be answered */
 	uint32_t outstanding;           /* items that cores have not sent back */
 	struct checkpoint *recovery;    /* of the last run; NULL after the start */
+	struct seglog_fill fill;        /* of all logs */
 	int64_t progress_ns;            /* next progress line of the recovery */
 	int64_t housekeep_ns;           /* next round over all logs */
 	int64_t checkpoint_ns;          /* next checkpoint */

@@ -84,6 +84,7 @@ void housekeeper_log_open(struct housekeeper *housekeeper, const struct topic *t
 		.is_discarded = housekeeper->args.config->discard &&
 				strncmp(topic->info->name, "__", 2) != 0,
 		.now_ms = clock_wall_ms(),
+		.fill = &housekeeper->fill,
 	};
 	struct seglog_recovery recovery = { 0 };
 	int error;

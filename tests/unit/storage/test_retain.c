@@ -412,17 +412,21 @@ static int64_t data_end(const struct logbox *box)
 	return end;
 }
 
-/* @return bytes of the tail's file that are prepared and not written, when its space lasted `ms` */
-static int64_t unwritten_after(int64_t ms)
+/* @return bytes of the tail's file that are prepared and not written, when its space lasted `ms` and other
+   logs filled so many bytes in the second before */
+static int64_t unwritten_after(int64_t ms, uint64_t others)
 {
 	struct logbox *box = logbox_new(RING_SIZE);
+	struct seglog_fill fill = { .begin_ms = box->now_ms };
 	int64_t size;
 
+	box->args.fill = &fill;
 	assert_int_equal(logbox_open(box, false, 0), 0);
 	uring_fake_set_auto(box->uring, true);
 	append(box, 3, &(struct logbox_spec){ 0 });
 	box->log->ahead = SEGLOG_PREPARE_MAX;
 	box->log->prepared_ms = box->now_ms - ms;
+	fill = (struct seglog_fill){ .begin_ms = box->now_ms - 1000, .bytes = others };
 	logbox_housekeep(box);
 	assert_true(box->log->tail->prepared >= SEGLOG_PREPARE_MAX);
 	size = box->log->tail->prepared - data_end(box);
@@ -442,8 +446,15 @@ static int64_t unwritten_after(int64_t ms)
 static void test_retain_zeroes_no_space_of_a_fast_log(void **state)
 {
 	(void)state;
-	assert_int_equal(unwritten_after(600), 0);
-	assert_true(unwritten_after(400) >= SEGLOG_PREPARE_MAX - SEGLOG_PREPARE_MIN);
+	assert_int_equal(unwritten_after(600, 0), 0);
+	assert_true(unwritten_after(400, 0) >= SEGLOG_PREPARE_MAX - SEGLOG_PREPARE_MIN);
+}
+
+static void test_retain_zeroes_no_space_of_many_logs_that_are_fast_together(void **state)
+{
+	(void)state;
+	assert_int_equal(unwritten_after(2000, 130000000), 0);
+	assert_true(unwritten_after(2000, 132000000) >= SEGLOG_PREPARE_MAX - SEGLOG_PREPARE_MIN);
 }
 
 int main(void)
@@ -464,6 +475,7 @@ int main(void)
 		TEST(test_retain_destroy_leaves_nothing),
 		TEST(test_retain_no_space_refuses_appends),
 		cmocka_unit_test(test_retain_zeroes_no_space_of_a_fast_log),
+		cmocka_unit_test(test_retain_zeroes_no_space_of_many_logs_that_are_fast_together),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -153,14 +153,18 @@ struct said {
 	char lines[PORTLIST_MAX + 1][LINE_SIZE];
 };
 
-static void PRINTF_LIKE(2, 3) say(struct said *said, const char *fmt, ...)
+/* @return the line */
+static const char *PRINTF_LIKE(2, 3) say(struct said *said, const char *fmt, ...)
 {
+	char *line = said->lines[said->count];
 	va_list ap;
 
 	CHECK(said->count < ARRAY_COUNT(said->lines));
 	va_start(ap, fmt);
-	(void)vsnprintf(said->lines[said->count++], LINE_SIZE, fmt, ap);
+	(void)vsnprintf(line, LINE_SIZE, fmt, ap);
 	va_end(ap);
+	said->count++;
+	return line;
 }
 
 static void say_all(const struct box *box, const struct reasons *reasons, struct said *ret_said)
@@ -177,18 +181,20 @@ static void say_all(const struct box *box, const struct reasons *reasons, struct
 		const char *name = count > 1 ? port->port : "";
 
 		if (box->nics[i] != NULL)
-			say(ret_said, "dpdk on %.160s%s%.64s at %s:%s", box->nics[i]->describe,
-			    count > 1 ? ", " : "", name, port->address_text, tcp_ports);
+			log_info("transport: %s", say(ret_said, "dpdk on %.160s%s%.64s at %s:%s",
+						      box->nics[i]->describe, count > 1 ? ", " : "",
+						      name, port->address_text, tcp_ports));
 		else
-			say(ret_said, "no kernel bypass%s%.64s: %s", count > 1 ? " on " : "", name,
-			    reasons->of[i]);
+			(void)say(ret_said, "no kernel bypass%s%.64s: %s", /* logged before */
+				  count > 1 ? " on " : "", name, reasons->of[i]);
 	}
 	if (count == 0)
-		say(ret_said, "no kernel bypass: dpdk.port is not set");
+		log_info("%s", say(ret_said, "no kernel bypass: dpdk.port is not set"));
 	if (config->socket_address[0] != '\0')
-		say(ret_said, "socket (io_uring) at %s:%s", config->socket_address, tcp_ports);
+		log_info("transport: %s", say(ret_said, "socket (io_uring) at %s:%s",
+					      config->socket_address, tcp_ports));
 	else
-		say(ret_said, "no kernel socket");
+		log_info("%s", say(ret_said, "no kernel socket"));
 }
 
 /** For people who ask the box: one sentence a line in <run>/transports. */
@@ -197,8 +203,6 @@ static void publish(const struct box *box, const struct said *said)
 	char path[STARTUP_PATH_MAX];
 	FILE *file;
 
-	for (uint32_t i = 0; i < said->count; i++)
-		log_info("transport: %s", said->lines[i]);
 	(void)snprintf(path, sizeof(path), "%s/transports", box->config->run_dir);
 	file = fopen(path, "we");
 	if (file == NULL) {
@@ -237,7 +241,8 @@ int startup_transports_open(struct box *box)
 		if (box->nics[i] == NULL && config->dpdk_required)
 			log_error("dpdk.port=%s: %s", box->ports.ports[i].port, reasons.of[i]);
 		else if (box->nics[i] == NULL)
-			log_warn("dpdk.port=%s: %s", box->ports.ports[i].port, reasons.of[i]);
+			log_warn("dpdk.port=%s: %s; the box serves without it",
+				 box->ports.ports[i].port, reasons.of[i]);
 	}
 	if (error < 0 && config->dpdk_required)
 		return error;

@@ -373,6 +373,31 @@ static void test_machine_port_af_packet(void **state)
 	rig_close(&rig);
 }
 
+/* Each is looked at with what is its own, and named. */
+static void test_machine_port_several(void **state)
+{
+	struct rig rig;
+
+	(void)state;
+	rig_open(&rig);
+	make_interface(&rig);
+	(void)snprintf(rig.config.dpdk_port, sizeof(rig.config.dpdk_port), "af_xdp:mr0,af_xdp:mr1");
+	(void)snprintf(rig.config.dpdk_address, sizeof(rig.config.dpdk_address),
+		       "10.0.0.2,10.0.1.2");
+	(void)snprintf(rig.config.dpdk_mtu, sizeof(rig.config.dpdk_mtu), "9000,1500");
+	machine_check_ports(&rig.machine, &rig.config);
+	rig_expect(&rig, "port MTU", MACHINE_BAD, "af_xdp:mr0: MTU 9000", "lower dpdk.mtu");
+	rig_expect(&rig, "port", MACHINE_BAD, "af_xdp:mr1: there is no interface mr1", "dpdk.port");
+	rig.count = 0;
+	(void)snprintf(rig.config.dpdk_mtu, sizeof(rig.config.dpdk_mtu), "1500");
+	(void)snprintf(rig.config.dpdk_address, sizeof(rig.config.dpdk_address), "10.0.0.2");
+	machine_check_ports(&rig.machine, &rig.config);
+	rig_expect(&rig, "port settings", MACHINE_BAD, "dpdk.address has 1 value for 2 ports",
+		   "millrace config");
+	assert_int_equal(rig.count, 1);
+	rig_close(&rig);
+}
+
 static void test_machine_port_of_no_kind(void **state)
 {
 	struct rig rig;
@@ -410,6 +435,7 @@ int main(void)
 		cmocka_unit_test(test_machine_port_memif),
 		cmocka_unit_test(test_machine_port_virtio),
 		cmocka_unit_test(test_machine_port_af_packet),
+		cmocka_unit_test(test_machine_port_several),
 		cmocka_unit_test(test_machine_port_of_no_kind),
 	};
 

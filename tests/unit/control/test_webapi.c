@@ -421,12 +421,16 @@ static void test_webapi_page(void **state)
 static void test_webapi_status(void **state)
 {
 	struct fixture *f = *state;
+	struct shmcounters_port *port;
 	json_t *status, *core;
 	double busy;
 
 	counters_add(shmcounters_core(f->counters, 1), COUNTER_CORE_STALLS, 9);
 	counters_add(shmcounters_core(f->counters, 1), COUNTER_SESSION_OPENED, 5);
 	counters_add(shmcounters_core(f->counters, 1), COUNTER_SESSION_CLOSED, 2);
+	port = shmcounters_port_add(f->counters, "tap:\"x\"");
+	shmcounters_port_set(port, SHMCOUNTERS_PORT_UP, 1);
+	shmcounters_port_set(port, SHMCOUNTERS_PORT_RX_PACKETS, 7);
 	(void)webapi_run(f->api, f->now_ns);
 	counters_add(shmcounters_core(f->counters, 1), COUNTER_CORE_BUSY_NS, 30);
 	counters_add(shmcounters_core(f->counters, 1), COUNTER_CORE_SLEEP_NS, 70);
@@ -440,6 +444,7 @@ static void test_webapi_status(void **state)
 	assert_int_equal(json_integer_value(json_object_get(core, "connections")), 3);
 	assert_true(busy > 0.299 && busy < 0.301);
 	expect(f, "\"uptime_ms\":1000,\"dataplane\":true,\"transports\":[]");
+	expect(f, "\"ports\":[{\"port\":\"tap:\\\"x\\\"\",\"up\":1,\"rx_packets\":7,");
 	expect(f, "\"topics\":1,\"partitions\":2,\"groups\":1");
 	assert_in_range(
 		json_integer_value(json_object_get(json_object_get(status, "flush"), "p50_us")),
@@ -558,8 +563,17 @@ static void test_webapi_metrics(void **state)
 {
 	struct fixture *f = *state;
 
+	struct shmcounters_port *port = shmcounters_port_add(f->counters, "af_xdp:a");
+
+	shmcounters_port_set(port, SHMCOUNTERS_PORT_UP, 1);
+	shmcounters_port_set(shmcounters_port_add(f->counters, "af_xdp:b"),
+			     SHMCOUNTERS_PORT_TX_PACKETS, 9);
 	counters_add(shmcounters_core(f->counters, 1), COUNTER_PRODUCE_BATCHES, 12);
 	call(f, "GET", "/metrics", "", 200);
+	expect(f, "# TYPE millrace_dataplane_port_up gauge\n"
+		  "millrace_dataplane_port_up{port=\"af_xdp:a\"} 1\n"
+		  "millrace_dataplane_port_up{port=\"af_xdp:b\"} 0\n");
+	expect(f, "millrace_dataplane_port_tx_packets_total{port=\"af_xdp:b\"} 9\n");
 	expect(f, "Content-Type: text/plain; version=0.0.4");
 	expect(f, "millrace_produce_batches_total{core=\"1\"} 12\n");
 	expect(f, "millrace_partition_high_watermark{topic=\"raw.flights\",partition=\"1\"} 101\n");

@@ -10,10 +10,10 @@
 
 #include "orchestrate/dagapi.h"
 #include "orchestrate/instant.h"
+#include "orchestrate/tasklog.h"
 
 #define RUNS_LIMIT 25
 #define RUNS_MAX   1000
-#define LOG_CHUNK  (256U << 10)
 #define WHY_SIZE   600
 
 /* ---- as JSON ---- */
@@ -332,8 +332,8 @@ static ssize_t read_lines(const char *path, int64_t offset, char **ret)
 
 	if (file < 0)
 		return -errno;
-	bytes = malloc(LOG_CHUNK);
-	size = bytes != NULL ? pread(file, bytes, LOG_CHUNK, offset) : -1;
+	bytes = malloc(TASKLOG_LINE_MAX);
+	size = bytes != NULL ? pread(file, bytes, TASKLOG_LINE_MAX, offset) : -1;
 	(void)close(file);
 	if (size <= 0) {
 		free(bytes);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/err.h"
 
@@ -58,13 +59,20 @@ static void put(json_t *object, const char *name, json_t *value)
 	(void)json_object_set_new(object, name, value != NULL ? value : json_null());
 }
 
+/** Copy of a text without secrets, to be cut to what there is room for. */
+static char *hide(const struct starting *s, const char *text)
+{
+	char *shown = tasklog_mask(text, strlen(text), vault_masks(s->o->vault));
+
+	CHECK(shown != NULL);
+	return shown;
+}
+
 /** A failure before anything ran. */
 static void refuse(const struct starting *s, enum engine_outcome outcome, const char *why)
 {
-	char *shown = tasklog_mask(why, strlen(why), vault_masks(s->o->vault));
+	char *shown = hide(s, why);
 
-	if (shown == NULL)
-		return;
 	tasklog_append(s->log, NULL, "error", "%s", shown);
 	orchestrate_ended(s->o, s->ti->attempt, outcome, shown, NULL);
 	free(shown);
@@ -208,7 +216,7 @@ static void start_call(struct starting *s, const char *path, const char *method,
 	const json_t *connection = NULL;
 	struct webcall_request request = { .method = method, .headers = headers, .body = body };
 	char why[REASON_SIZE] = "";
-	char *url = NULL;
+	char *url = NULL, *shown;
 
 	if (name != NULL) {
 		connection = find_connection(s, name, why);
@@ -225,10 +233,12 @@ static void start_call(struct starting *s, const char *path, const char *method,
 		tasklog_append(s->log, vault_masks(s->o->vault), "info", "%s %s", method, url);
 		engine_attempt_started(s->o->engine, s->ti->attempt, s->o->now_us);
 	} else {
+		shown = hide(s, url != NULL ? url : "");
 		if (why[0] == '\0')
 			(void)snprintf(why, sizeof(why), "%.500s is no URL of http or https",
-				       url != NULL ? url : "");
+				       shown);
 		refuse(s, ENGINE_FAILED_FINAL, why);
+		free(shown);
 	}
 	free(url);
 	free(body);
@@ -306,7 +316,7 @@ void orchestrate_called(void *context, int64_t attempt, const struct webcall_ans
 	struct orchestrate *o = context;
 	const struct ti *ti = engine_ti(o->engine, attempt);
 	struct starting s = { .o = o, .ti = ti };
-	char why[REASON_SIZE];
+	char why[REASON_SIZE], *shown;
 	json_t *result;
 
 	if (ti == NULL)
@@ -318,12 +328,12 @@ void orchestrate_called(void *context, int64_t attempt, const struct webcall_ans
 		refuse(&s, ENGINE_FAILED, why);
 		return;
 	}
-	tasklog_append(s.log, vault_masks(o->vault), "info", "status %ld, %zu bytes%s: %.2000s",
-		       answer->status, answer->body_size, answer->is_cut ? " (cut)" : "",
-		       answer->body);
+	shown = hide(&s, answer->body);
+	tasklog_append(s.log, NULL, "info", "status %ld, %zu bytes%s: %.2000s", answer->status,
+		       answer->body_size, answer->is_cut ? " (cut)" : "", shown);
+	(void)snprintf(why, sizeof(why), "status %ld: %.*s", answer->status, SHOWN_BODY_MAX, shown);
+	free(shown);
 	if (!is_expected(json_object_get(s.task->spec, "expect_status"), answer->status)) {
-		(void)snprintf(why, sizeof(why), "status %ld: %.*s", answer->status, SHOWN_BODY_MAX,
-			       answer->body);
 		refuse(&s, ENGINE_FAILED, why);
 		return;
 	}
@@ -337,15 +347,17 @@ void orchestrate_called(void *context, int64_t attempt, const struct webcall_ans
 static void poke(struct starting *s)
 {
 	const struct partitions *table = s->o->config.partitions(s->o->config.ctx);
-	char seen[REASON_SIZE];
+	char seen[REASON_SIZE], *shown;
 	enum engine_outcome outcome;
 
 	engine_attempt_started(s->o->engine, s->ti->attempt, s->o->now_us);
 	outcome = sensors_poke(s->spec, table, s->o->now_us, seen, sizeof(seen));
+	shown = hide(s, seen);
 	if (outcome != ENGINE_NOT_YET || s->ti->message == NULL ||
-	    strcmp(s->ti->message, seen) != 0)
-		tasklog_append(s->log, vault_masks(s->o->vault), "info", "%s", seen);
-	orchestrate_ended(s->o, s->ti->attempt, outcome, seen, NULL);
+	    strcmp(s->ti->message, shown) != 0)
+		tasklog_append(s->log, NULL, "info", "%s", shown);
+	orchestrate_ended(s->o, s->ti->attempt, outcome, shown, NULL);
+	free(shown);
 }
 
 /* ---- all ---- */

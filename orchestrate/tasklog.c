@@ -14,13 +14,12 @@
 
 #include "orchestrate/instant.h"
 
-#define MASK             "***"
 #define HEAD_SIZE        128 /* of a line: all but its text */
 #define SIZE_MAX_DEFAULT (10U << 20)
 
 struct tasklog {
 	int file;
-	const json_t *masks;
+	struct redact *redact;
 	size_t head_left; /* bytes that still go to the file at once */
 	char *tail;       /* ring [tail_size] of what came after; NULL: nothing yet */
 	size_t tail_size;
@@ -41,25 +40,73 @@ static void write_all(int file, const char *bytes, size_t size)
 	}
 }
 
+static int collect(const json_t *masks, struct redact **ret_redact)
+{
+	CLEANUP(redact_freep) struct redact *redact = NULL;
+	int error = redact_new(&redact);
+	const json_t *mask;
+	size_t index;
+
+	json_array_foreach(masks, index, mask)
+	{
+		if (error == 0)
+			error = redact_add(redact, json_string_value(mask),
+					   json_string_length(mask));
+	}
+	if (error == 0)
+		*ret_redact = TAKE_PTR(redact);
+	return error;
+}
+
+static char *hide(const struct redact *redact, const char *text, size_t size)
+{
+	char *clean = malloc(size + 1);
+
+	if (clean == NULL)
+		return NULL;
+	memcpy(clean, text, size);
+	size = redact_text(redact, clean, size, false);
+	for (size_t i = 0; i < size; i++) {
+		if (clean[i] == '\0')
+			clean[i] = ' ';
+	}
+	clean[size] = '\0';
+	return clean;
+}
+
+char *tasklog_mask(const char *text, size_t size, const json_t *masks)
+{
+	CLEANUP(redact_freep) struct redact *redact = NULL;
+
+	return collect(masks, &redact) == 0 ? hide(redact, text, size) : NULL;
+}
+
 int tasklog_open(const char *path, size_t size_max, const json_t *masks, struct tasklog **ret_log)
 {
-	struct tasklog *log = calloc(1, sizeof(*log));
+	CLEANUP(tasklog_closep) struct tasklog *log = calloc(1, sizeof(*log));
 	struct stat stat;
+	int error;
 
 	if (log == NULL)
 		return -ENOMEM;
+	log->file = -1;
+	error = collect(masks, &log->redact);
+	if (error != 0)
+		return error;
 	log->file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-	if (log->file < 0) {
-		free(log);
+	if (log->file < 0)
 		return -errno;
-	}
-	log->masks = masks;
 	log->tail_size = size_max / 4;
 	log->head_left = size_max - log->tail_size;
 	if (fstat(log->file, &stat) == 0)
 		log->head_left -= MIN(log->head_left, (size_t)stat.st_size);
-	*ret_log = log;
+	*ret_log = TAKE_PTR(log);
 	return 0;
+}
+
+const struct redact *tasklog_redact(const struct tasklog *log)
+{
+	return log->redact;
 }
 
 static void put(struct tasklog *log, const char *bytes, size_t size)
@@ -132,25 +179,37 @@ static char *escape(char *to, const char *text, size_t size)
 	return to;
 }
 
+static void put_line(struct tasklog *log, const char *level, const char *text, size_t size)
+{
+	char time[INSTANT_TEXT_SIZE];
+	char *line = malloc(HEAD_SIZE + 6 * size);
+	char *end;
+
+	_Static_assert(HEAD_SIZE + 6 * TASKLOG_TEXT_MAX <= TASKLOG_LINE_MAX,
+		       "a line is read whole");
+	if (line == NULL)
+		return;
+	end = line + snprintf(line, HEAD_SIZE,
+			      "{\"timestamp\":\"%s\",\"level\":\"%.20s\",\"event\":\"",
+			      instant_format(clock_wall_us(), time), level);
+	end = escape(end, text, size);
+	memcpy(end, "\"}\n", 3);
+	put(log, line, (size_t)(end + 3 - line));
+	free(line);
+}
+
 void tasklog_line(struct tasklog *log, const char *level, const char *text, size_t size)
 {
-	char *masked = tasklog_mask(text, size, log->masks);
-	char time[INSTANT_TEXT_SIZE];
-	char *line, *end;
+	char *masked = hide(log->redact, text, size);
+	const char *at = masked;
 
 	if (masked == NULL)
 		return;
-	size = strlen(masked);
-	line = malloc(HEAD_SIZE + 6 * size);
-	if (line != NULL) {
-		end = line + snprintf(line, HEAD_SIZE,
-				      "{\"timestamp\":\"%s\",\"level\":\"%.20s\",\"event\":\"",
-				      instant_format(clock_wall_us(), time), level);
-		end = escape(end, masked, size);
-		memcpy(end, "\"}\n", 3);
-		put(log, line, (size_t)(end + 3 - line));
+	for (size = strlen(masked); size > TASKLOG_TEXT_MAX; size -= TASKLOG_TEXT_MAX) {
+		put_line(log, level, at, TASKLOG_TEXT_MAX);
+		at += TASKLOG_TEXT_MAX;
 	}
-	free(line);
+	put_line(log, level, at, size);
 	free(masked);
 }
 
@@ -208,46 +267,8 @@ void tasklog_close(struct tasklog *log)
 	if (log->tail != NULL)
 		write_tail(log);
 	free(log->tail);
-	(void)close(log->file);
+	redact_free(log->redact);
+	if (log->file >= 0)
+		(void)close(log->file);
 	free(log);
-}
-
-/** @return length of the longest secret that begins at `at`; 0: none */
-static size_t secret_at(const char *at, size_t left, const json_t *masks)
-{
-	size_t found = 0, index;
-	json_t *mask;
-
-	json_array_foreach(masks, index, mask)
-	{
-		size_t size = json_string_length(mask);
-
-		if (size >= TASKLOG_MASK_MIN && size <= left && size > found &&
-		    memcmp(at, json_string_value(mask), size) == 0)
-			found = size;
-	}
-	return found;
-}
-
-char *tasklog_mask(const char *text, size_t size, const json_t *masks)
-{
-	/* Every secret is at least as long as the mask. */
-	char *masked = malloc(size + 1), *to = masked;
-
-	if (masked == NULL)
-		return NULL;
-	for (size_t i = 0; i < size;) {
-		size_t secret = masks != NULL ? secret_at(text + i, size - i, masks) : 0;
-
-		if (secret > 0) {
-			memcpy(to, MASK, strlen(MASK));
-			to += strlen(MASK);
-			i += secret;
-		} else {
-			*to++ = text[i] != '\0' ? text[i] : ' ';
-			i++;
-		}
-	}
-	*to = '\0';
-	return masked;
 }

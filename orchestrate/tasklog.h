@@ -13,23 +13,39 @@
 #include <jansson.h>
 
 #include "base/defs.h"
+#include "base/redact.h"
 
-#define TASKLOG_MASK_MIN 3 /* shorter secrets are not masked: they are everywhere */
+/* Longer text is split: escaped, a byte may take 6, and readers read whole lines. */
+#define TASKLOG_TEXT_MAX (40U << 10)
+#define TASKLOG_LINE_MAX (256U << 10) /* in the file */
 
 struct tasklog;
 
-/** @param masks  array of secrets; borrowed; NULL: none. @return 0; -errno */
+/** @param masks  array of secrets; copied; NULL: none. @return 0; -errno */
 NODISCARD int tasklog_open(const char *path, size_t size_max, const json_t *masks,
 			   struct tasklog **ret_log);
 /** NULL is accepted. */
 void tasklog_close(struct tasklog *log);
 DEFINE_CLEANUP(struct tasklog, tasklog_close);
 
-/** One line. @param level  "info", "error", ... @param text  [size]; what is not UTF-8 is replaced */
+/** What its lines hide, for text that is cut into lines: secrets may have several. */
+const struct redact *tasklog_redact(const struct tasklog *log);
+
+/**
+ * One line, or several of a long text.
+ *
+ * @param level  "info", "error", ...
+ * @param text  [size]; what is not UTF-8 is replaced
+ */
 void tasklog_line(struct tasklog *log, const char *level, const char *text, size_t size);
 /** Open, add one line, close. Failures are nobody's. */
 void tasklog_append(const char *path, const json_t *masks, const char *level, const char *fmt, ...)
 	PRINTF_LIKE(4, 5);
 
-/** Copy of text [size] with each of the secrets replaced by ***. Caller frees. @return NULL: no memory */
+/**
+ * Copy of text [size] with the secrets hidden and NUL shown as a blank. Text that is to be cut is masked
+ * first. Caller frees.
+ *
+ * @return NULL: no memory
+ */
 char *tasklog_mask(const char *text, size_t size, const json_t *masks);

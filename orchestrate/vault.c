@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "base/redact.h"
 
 #include "orchestrate/secrets.h"
 #include "orchestrate/tasklog.h"
@@ -38,7 +39,7 @@ bool vault_is_secret(const char *name)
 
 static void mask(struct vault *vault, const json_t *value)
 {
-	if (json_string_length(value) >= TASKLOG_MASK_MIN)
+	if (json_string_length(value) >= REDACT_SIZE_MIN)
 		(void)json_array_append_new(vault->masks, json_copy((json_t *)(uintptr_t)value));
 }
 

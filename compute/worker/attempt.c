@@ -78,7 +78,7 @@ static void set_outcome(struct attempt *attempt, const char *outcome, const char
 				       : (double)(clock_now_ns() - attempt->started_ns) / 1e9;
 	json_t *text;
 
-	attemptlog_mask(attempt->spec->mask, message);
+	attemptlog_mask(attempt->spec->mask, message, TASKJOB_MESSAGE_MAX);
 	text = json_string(message);
 	if (text == NULL) /* not UTF-8 */
 		text = json_string("the message of the error is not text");

@@ -10,21 +10,46 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/check.h"
 #include "base/clock.h"
 
 #define LINE_SIZE 4096
-#define MASK_MIN  3 /* shorter secrets are everywhere */
+
+static int collect(const json_t *masks, struct redact **ret_redact)
+{
+	CLEANUP(redact_freep) struct redact *redact = NULL;
+	int error = redact_new(&redact);
+	const json_t *secret;
+	size_t i;
+
+	json_array_foreach(masks, i, secret)
+	{
+		if (error == 0)
+			error = redact_add(redact, json_string_value(secret),
+					   json_string_length(secret));
+	}
+	if (error == 0)
+		*ret_redact = TAKE_PTR(redact);
+	return error;
+}
 
 int attemptlog_open(struct attemptlog *log, const char *path, int64_t size_max, const json_t *masks)
 {
 	off_t size;
+	int error;
 
-	*log = (struct attemptlog){ .fd = -1, .size_max = size_max, .masks = masks };
+	*log = (struct attemptlog){ .fd = -1, .size_max = size_max };
 	if (path == NULL)
 		return 0;
+	error = collect(masks, &log->redact);
+	if (error != 0)
+		return error;
 	log->fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-	if (log->fd < 0)
-		return -errno;
+	if (log->fd < 0) {
+		error = -errno;
+		attemptlog_close(log);
+		return error;
+	}
 	size = lseek(log->fd, 0, SEEK_END);
 	log->size = size > 0 ? size : 0;
 	return 0;
@@ -35,24 +60,23 @@ void attemptlog_close(struct attemptlog *log)
 	if (log->fd >= 0)
 		(void)close(log->fd);
 	log->fd = -1;
+	redact_free(log->redact);
+	log->redact = NULL;
 }
 
-void attemptlog_mask(const json_t *masks, char *text)
+static void hide(const struct redact *redact, char *text, size_t room)
 {
-	const json_t *secret;
-	size_t i;
+	size_t size = strlen(text);
 
-	json_array_foreach(masks, i, secret)
-	{
-		const size_t size = json_string_length(secret);
-		char *at = text;
+	text[redact_text(redact, text, size, size == room - 1)] = '\0';
+}
 
-		while (size >= MASK_MIN && (at = strstr(at, json_string_value(secret))) != NULL) {
-			memcpy(at, "***", 3);
-			memmove(at + 3, at + size, strlen(at + size) + 1);
-			at += 3;
-		}
-	}
+void attemptlog_mask(const json_t *masks, char *text, size_t room)
+{
+	CLEANUP(redact_freep) struct redact *redact = NULL;
+
+	CHECK(collect(masks, &redact) == 0);
+	hide(redact, text, room);
 }
 
 static void write_line(struct attemptlog *log, const char *level, const char *text)
@@ -96,7 +120,7 @@ void attemptlog_line(struct attemptlog *log, const char *level, const char *form
 	va_start(args, format);
 	(void)vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	attemptlog_mask(log->masks, text);
+	hide(log->redact, text, sizeof(text));
 	write_line(log, level, text);
 }
 
@@ -107,6 +131,6 @@ void attemptlog_end(struct attemptlog *log, const char *level, const char *text)
 	if (log->fd < 0)
 		return;
 	(void)snprintf(line, sizeof(line), "%s", text);
-	attemptlog_mask(log->masks, line);
+	hide(log->redact, line, sizeof(line));
 	write_line(log, level, line);
 }

@@ -11,15 +11,20 @@
 #include <jansson.h>
 
 #include "base/defs.h"
+#include "base/redact.h"
 
 struct attemptlog {
 	int fd; /* -1: no log */
 	int64_t size, size_max;
 	bool is_full;
-	const json_t *masks; /* array of text; NULL: none; borrowed */
+	struct redact *redact; /* NULL: no log */
 };
 
-/** @param path  NULL: no log. @return 0; -errno: there is no log, all calls do nothing */
+/**
+ * @param path  NULL: no log
+ * @param masks  array of secrets; NULL: none; copied
+ * @return 0; -errno: there is no log, all calls do nothing
+ */
 int attemptlog_open(struct attemptlog *log, const char *path, int64_t size_max,
 		    const json_t *masks);
 void attemptlog_close(struct attemptlog *log);
@@ -30,5 +35,5 @@ void attemptlog_line(struct attemptlog *log, const char *level, const char *form
 /** The last line, written whatever the size. */
 void attemptlog_end(struct attemptlog *log, const char *level, const char *text);
 
-/** Replace each secret in the text by ***. */
-void attemptlog_mask(const json_t *masks, char *text);
+/** Hide the secrets of a text that was formatted with this room; one that fills it is taken as cut. */
+void attemptlog_mask(const json_t *masks, char *text, size_t room);

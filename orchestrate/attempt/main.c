@@ -25,12 +25,18 @@
 #define EXIT_SKIPPED  99 /* Airflow's BashOperator */
 #define TEXT_MAX      512
 
-struct stream {
-	int fd; /* -1: ended */
-	const char *level;
+struct lines {
 	size_t size;
 	char line[LINE_MAX_SIZE];
 	char last[LINE_MAX_SIZE + 1]; /* newest line that was not empty */
+};
+
+struct stream {
+	int fd; /* -1: ended */
+	const char *level;
+	struct redact_stream *redact;
+	struct lines said;  /* as it came, for the result */
+	struct lines shown; /* secrets hidden before it is cut into lines: they may have several */
 };
 
 struct job {
@@ -50,7 +56,7 @@ static struct job job = { .timeout_ns = INT64_MAX, .kill_ns = INT64_MAX };
 
 static json_t *text_result(void)
 {
-	char *clean = tasklog_mask(job.out.last, strlen(job.out.last), NULL);
+	char *clean = tasklog_mask(job.out.said.last, strlen(job.out.said.last), NULL);
 	json_t *text = clean != NULL ? json_string(clean) : NULL;
 
 	free(clean);
@@ -61,7 +67,7 @@ static json_t *text_result(void)
 static const char *judge(char *message, json_t **ret_result)
 {
 	const char *output = json_string_value(json_object_get(job.spec, "output"));
-	const char *last = job.err.last[0] != '\0' ? job.err.last : job.out.last;
+	const char *last = job.err.shown.last[0] != '\0' ? job.err.shown.last : job.out.shown.last;
 	int code = WIFEXITED(job.status) ? WEXITSTATUS(job.status) : -1;
 
 	if (job.is_cancelled)
@@ -88,12 +94,12 @@ static const char *judge(char *message, json_t **ret_result)
 		*ret_result = text_result();
 	if (output == NULL || strcmp(output, "json") != 0)
 		return "success";
-	*ret_result = json_loads(job.out.last, JSON_DECODE_ANY, NULL);
+	*ret_result = json_loads(job.out.said.last, JSON_DECODE_ANY, NULL);
 	if (*ret_result != NULL)
 		return "success";
 	(void)snprintf(message, TEXT_MAX,
 		       "output: json is wanted, but the last line of its output is no JSON: %.300s",
-		       job.out.last);
+		       job.out.shown.last);
 	return "failed";
 }
 
@@ -121,24 +127,58 @@ static int write_exit(const char *outcome, const char *message, json_t *result)
 
 /* ---- output ---- */
 
-static void end_line(struct stream *stream)
+/** @return whether it said something */
+static bool end_line(struct lines *lines)
 {
-	if (stream->size == 0)
-		return;
-	tasklog_line(job.log, stream->level, stream->line, stream->size);
-	memcpy(stream->last, stream->line, stream->size);
-	stream->last[stream->size] = '\0';
-	stream->size = 0;
+	if (lines->size == 0)
+		return false;
+	memcpy(lines->last, lines->line, lines->size);
+	lines->last[lines->size] = '\0';
+	lines->size = 0;
+	return true;
+}
+
+static void end_shown(struct stream *stream)
+{
+	size_t size = stream->shown.size;
+
+	if (end_line(&stream->shown))
+		tasklog_line(job.log, stream->level, stream->shown.last, size);
 }
 
 static void take(struct stream *stream, const char *bytes, size_t size)
 {
+	struct lines *said = &stream->said;
+
+	redact_stream_put(stream->redact, bytes, size);
 	for (size_t i = 0; i < size; i++) {
-		if (bytes[i] == '\n' || stream->size == LINE_MAX_SIZE)
-			end_line(stream);
+		if (bytes[i] == '\n' || said->size == LINE_MAX_SIZE)
+			(void)end_line(said);
 		if (bytes[i] != '\n')
-			stream->line[stream->size++] = bytes[i];
+			said->line[said->size++] = bytes[i];
 	}
+}
+
+static void take_shown(void *context, const char *text, size_t size)
+{
+	struct stream *stream = context;
+	struct lines *shown = &stream->shown;
+
+	for (size_t i = 0; i < size; i++) {
+		if (text[i] == '\n' || shown->size == LINE_MAX_SIZE)
+			end_shown(stream);
+		if (text[i] != '\n')
+			shown->line[shown->size++] = text[i];
+	}
+}
+
+/** Killed, it may have been in the middle of a word. */
+static void end_stream(struct stream *stream)
+{
+	redact_stream_end(stream->redact, WIFSIGNALED(job.status));
+	end_shown(stream);
+	(void)end_line(&stream->said);
+	redact_stream_free(stream->redact);
 }
 
 /** Read what is there. */
@@ -231,8 +271,8 @@ static void run(void)
 	(void)kill(-job.pid, SIGKILL);
 	drain(&job.out);
 	drain(&job.err);
-	end_line(&job.err);
-	end_line(&job.out);
+	end_stream(&job.err);
+	end_stream(&job.out);
 }
 
 /* ---- starting ---- */
@@ -267,7 +307,10 @@ static char **environment(void)
 static int open_pipe(struct stream *stream, const char *level, int *ret_write)
 {
 	int ends[2];
+	int error = redact_stream_new(tasklog_redact(job.log), take_shown, stream, &stream->redact);
 
+	if (error != 0)
+		return error;
 	if (pipe2(ends, O_CLOEXEC) != 0)
 		return -errno;
 	(void)fcntl(ends[0], F_SETFL, O_NONBLOCK);

@@ -284,8 +284,38 @@ tasks:
             need(PASSWORD.encode() not in content and b"k-987654" not in content,
                  f"a secret in {name}")
         need(os.stat(os.path.join(state, "key")).st_mode & 0o777 == 0o600, "mode of the key")
+        self.masks_what_is_cut()
         need(self.call("DELETE", "/variables/plain")[0] == 200, "delete")
         need(self.call("DELETE", "/variables/plain")[0] == 404, "delete twice")
+
+    def masks_what_is_cut(self):
+        """One secret begins like another, one has lines, and where a long line is split is one."""
+        for name, value in (("long_api_key", "k-987654-and-more"),
+                            ("cert_secret", "first-of-two\nsecond-of-two\n")):
+            need(self.call("PUT", f"/variables/{name}", {"value": value})[0] == 200, name)
+        self.apply(r"""
+dag: cut_secrets
+schedule: null
+tasks:
+  tell:
+    command: |
+      printf 'a k-987654-and-more b k-987654\nfirst-of-two\nsecond-of-two\nc\n'
+      head -c 262140 /dev/zero | tr '\0' x
+      printf 'k-987654-and-more\nbye k-987654-and-'
+      kill -9 $$
+""")
+        run = self.run("cut_secrets", dag_run_id="s2")
+        log, offset = "", 0
+        while True:
+            part = self.get(f"{self.path('cut_secrets', 's2')}/tasks/tell/logs?try=1&offset={offset}")
+            log, offset = log + part["content"], part["next_offset"]
+            if part["ended"]:
+                break
+        events = [json.loads(line)["event"].lstrip("x") for line in log.splitlines()]
+        need([event for event in events if event] == ["a *** b ***", "***c", "***", "bye ***"],
+             [event[-40:] for event in events])
+        need(len(log) > 262140, "the long line is there")
+        need(run["by"]["tell"]["state"] == "failed", run)
 
     def sensors_wait(self):
         flag = os.path.join(self.files, "flag")

@@ -76,15 +76,48 @@ static void test_tasklog_takes_any_bytes(void **state)
 
 static void test_tasklog_masks_the_longest_secret(void **state)
 {
-	json_t *masks = json_pack("[s,s,s]", "abc", "abcdef", "x");
+	json_t *masks = json_pack("[s,s,s,s]", "abc", "abcdef", "x", "efgh");
+	char *masked;
 	json_t *lines;
 
 	(void)state;
-	tasklog_append(path, masks, "info", "%s", "abcdefg abcabc ab x");
+	tasklog_append(path, masks, "info", "%s", "abcdefg abcabc ab x abcdefgh");
 	lines = read_lines();
-	assert_string_equal(event(lines, 0), "***g ****** ab x");
+	assert_string_equal(event(lines, 0), "***g ****** ab x ***");
+	masked = tasklog_mask("\0-efgh", 6, masks);
+	assert_string_equal(masked, " -***");
+	free(masked);
 	json_decref(lines);
 	json_decref(masks);
+}
+
+/* A line longer than what is read at once could not be read, nor anything behind it. */
+static void test_tasklog_splits_long_lines(void **state)
+{
+	const size_t size = 2 * TASKLOG_TEXT_MAX + 5;
+	char *text = malloc(size);
+	struct tasklog *log;
+	json_t *lines;
+	FILE *file;
+	char *line = NULL;
+	size_t room = 0;
+
+	(void)state;
+	assert_non_null(text);
+	memset(text, '\xff', size); /* takes the most */
+	assert_int_equal(tasklog_open(path, 4 * TASKLOG_LINE_MAX, NULL, &log), 0);
+	tasklog_line(log, "info", text, size);
+	tasklog_close(log);
+	free(text);
+	lines = read_lines();
+	assert_int_equal(json_array_size(lines), 3);
+	assert_int_equal(strlen(event(lines, 2)), 5 * strlen("\xef\xbf\xbd"));
+	json_decref(lines);
+	file = fopen(path, "r");
+	assert_non_null(file);
+	assert_in_range(getline(&line, &room, file), 6 * TASKLOG_TEXT_MAX, TASKLOG_LINE_MAX);
+	free(line);
+	(void)fclose(file);
 }
 
 /* The first line after the gap was half of one. */
@@ -126,6 +159,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_tasklog_takes_any_bytes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tasklog_masks_the_longest_secret, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(test_tasklog_splits_long_lines, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_tasklog_leaves_out_whole_lines, setup,
 						teardown),
 	};

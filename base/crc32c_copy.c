@@ -31,8 +31,11 @@ static copy_function copy_form = copy_two_passes, cold_form = copy_two_passes;
 #include <immintrin.h>
 
 #define WIDE       __attribute__((target("avx512f,avx512bw,avx512vl,vpclmulqdq,pclmul,sse4.2")))
+#define NARROW     __attribute__((target("avx2,pclmul,sse4.2")))
+#define TAIL       __attribute__((target("sse4.2")))
 #define POLYNOMIAL UINT32_C(0x82f63b78) /* bits reflected */
 #define STEP_SIZE  256U
+#define LINE_LANES 4U /* of the narrow form, 16 bytes each */
 
 /* What a 128-bit lane is multiplied by to stand `bytes` further on: its low half and its high half. */
 struct fold {
@@ -75,7 +78,7 @@ WIDE static inline __m512i fold_512(__m512i lanes, __m512i factor, __m512i onto)
 					 _mm512_clmulepi64_epi128(lanes, factor, 0x11), onto, 0x96);
 }
 
-WIDE static inline __m128i fold_128(__m128i lane, int which, __m128i onto)
+NARROW static inline __m128i fold_128(__m128i lane, int which, __m128i onto)
 {
 	__m128i factor = _mm_set_epi64x((int64_t)folds[which].high, (int64_t)folds[which].low);
 
@@ -84,21 +87,20 @@ WIDE static inline __m128i fold_128(__m128i lane, int which, __m128i onto)
 			     onto);
 }
 
-/* The checksum's state after 64 bytes that stand for all before them. */
-WIDE static inline uint32_t reduce(__m512i lanes)
+/* The checksum's state after four lanes that stand for all before them. */
+NARROW static inline uint32_t reduce(__m128i a, __m128i b, __m128i c, __m128i sum)
 {
-	__m128i sum = _mm512_extracti32x4_epi32(lanes, 3);
 	uint64_t state;
 
-	sum = fold_128(_mm512_extracti32x4_epi32(lanes, 0), FOLD_48, sum);
-	sum = fold_128(_mm512_extracti32x4_epi32(lanes, 1), FOLD_32, sum);
-	sum = fold_128(_mm512_extracti32x4_epi32(lanes, 2), FOLD_16, sum);
+	sum = fold_128(a, FOLD_48, sum);
+	sum = fold_128(b, FOLD_32, sum);
+	sum = fold_128(c, FOLD_16, sum);
 	state = _mm_crc32_u64(0, (uint64_t)_mm_extract_epi64(sum, 0));
 	state = _mm_crc32_u64(state, (uint64_t)_mm_extract_epi64(sum, 1));
 	return (uint32_t)state;
 }
 
-WIDE static uint32_t copy_tail(uint32_t state, uint8_t *to, const uint8_t *from, size_t size)
+TAIL static uint32_t copy_tail(uint32_t state, uint8_t *to, const uint8_t *from, size_t size)
 {
 	uint64_t wide = state, word;
 
@@ -115,6 +117,19 @@ WIDE static uint32_t copy_tail(uint32_t state, uint8_t *to, const uint8_t *from,
 		state = _mm_crc32_u8(state, *from++);
 	}
 	return state;
+}
+
+/* Up to the first whole line of the target. */
+TAIL static void begin_cold(uint32_t *state, uint8_t **to, const uint8_t **from, size_t *size)
+{
+	size_t before = MIN(-(uintptr_t)*to % CACHELINE_SIZE, *size);
+
+	/* The last line is written in part, so it has to be loaded: on its way from now on. */
+	__builtin_prefetch(*to + *size, 1);
+	*state = copy_tail(*state, *to, *from, before);
+	*from += before;
+	*to += before;
+	*size -= before;
 }
 
 WIDE static inline __m512i move(uint8_t *to, const uint8_t *from, bool is_cold)
@@ -135,17 +150,8 @@ copy_lines(uint32_t crc, uint8_t *to, const uint8_t *from, size_t size, bool is_
 	uint32_t state = ~crc;
 	__m512i lanes;
 
-	if (is_cold) {
-		size_t before = MIN(-(uintptr_t)to % CACHELINE_SIZE, size);
-
-		/* The last line is written in part, so it has to be loaded: on its way from now on. */
-		__builtin_prefetch(to + size, 1);
-
-		state = copy_tail(state, to, from, before);
-		from += before;
-		to += before;
-		size -= before;
-	}
+	if (is_cold)
+		begin_cold(&state, &to, &from, &size);
 	if (size >= 64) {
 		__m512i first = _mm512_zextsi128_si512(_mm_cvtsi32_si128((int)state));
 
@@ -176,7 +182,9 @@ copy_lines(uint32_t crc, uint8_t *to, const uint8_t *from, size_t size, bool is_
 		for (__m512i factor = factor_of(FOLD_64); size >= 64;
 		     from += 64, to += 64, size -= 64)
 			lanes = fold_512(lanes, factor, move(to, from, is_cold));
-		state = reduce(lanes);
+		state = reduce(
+			_mm512_extracti32x4_epi32(lanes, 0), _mm512_extracti32x4_epi32(lanes, 1),
+			_mm512_extracti32x4_epi32(lanes, 2), _mm512_extracti32x4_epi32(lanes, 3));
 	}
 	return ~copy_tail(state, to, from, size);
 }
@@ -186,9 +194,82 @@ WIDE static uint32_t copy_wide(uint32_t crc, void *to, const void *from, size_t 
 	return copy_lines(crc, to, from, size, false);
 }
 
-WIDE static uint32_t copy_cold(uint32_t crc, void *to, const void *from, size_t size)
+WIDE static uint32_t copy_wide_cold(uint32_t crc, void *to, const void *from, size_t size)
 {
 	return copy_lines(crc, to, from, size, true);
+}
+
+NARROW static inline __m128i move_lane(uint8_t *to, const uint8_t *from, bool is_cold)
+{
+	__m128i bytes = _mm_loadu_si128((const void *)from);
+
+	if (is_cold)
+		_mm_stream_si128((void *)to, bytes);
+	else
+		_mm_storeu_si128((void *)to, bytes);
+	return bytes;
+}
+
+/* Four lanes are a line; `onto` what comes behind them. */
+NARROW static inline __attribute__((always_inline)) void fold_line(__m128i *lanes, int which,
+								   const __m128i *onto)
+{
+#pragma GCC unroll 4
+	for (unsigned int i = 0; i < LINE_LANES; i++)
+		lanes[i] = fold_128(lanes[i], which, onto[i]);
+}
+
+NARROW static inline __attribute__((always_inline)) void
+move_line(__m128i *lanes, uint8_t *to, const uint8_t *from, bool is_cold)
+{
+#pragma GCC unroll 4
+	for (unsigned int i = 0; i < LINE_LANES; i++)
+		lanes[i] = move_lane(to + i * sizeof(__m128i), from + i * sizeof(__m128i), is_cold);
+}
+
+/* The same, two lines a step. */
+NARROW static inline __attribute__((always_inline)) uint32_t
+copy_lanes(uint32_t crc, uint8_t *to, const uint8_t *from, size_t size, bool is_cold)
+{
+	uint32_t state = ~crc;
+	__m128i a[LINE_LANES], b[LINE_LANES], next[LINE_LANES];
+
+	if (is_cold)
+		begin_cold(&state, &to, &from, &size);
+	if (size >= 64) {
+		move_line(a, to, from, is_cold);
+		a[0] = _mm_xor_si128(a[0], _mm_cvtsi32_si128((int)state));
+		from += 64;
+		to += 64;
+		size -= 64;
+		if (size >= 64 + 128) {
+			move_line(b, to, from, is_cold);
+			for (from += 64, to += 64, size -= 64; size >= 128;
+			     from += 128, to += 128, size -= 128) {
+				move_line(next, to, from, is_cold);
+				fold_line(a, FOLD_128, next);
+				move_line(next, to + 64, from + 64, is_cold);
+				fold_line(b, FOLD_128, next);
+			}
+			fold_line(a, FOLD_64, b);
+		}
+		for (; size >= 64; from += 64, to += 64, size -= 64) {
+			move_line(next, to, from, is_cold);
+			fold_line(a, FOLD_64, next);
+		}
+		state = reduce(a[0], a[1], a[2], a[3]);
+	}
+	return ~copy_tail(state, to, from, size);
+}
+
+NARROW static uint32_t copy_narrow(uint32_t crc, void *to, const void *from, size_t size)
+{
+	return copy_lanes(crc, to, from, size, false);
+}
+
+NARROW static uint32_t copy_narrow_cold(uint32_t crc, void *to, const void *from, size_t size)
+{
+	return copy_lanes(crc, to, from, size, true);
 }
 
 static bool has_wide(void)
@@ -198,16 +279,36 @@ static bool has_wide(void)
 	       __builtin_cpu_supports("sse4.2");
 }
 
-bool crc32c_copy_choose(enum crc32c_copy_form form)
+static bool has_narrow(void)
 {
-	if (form == CRC32C_COPY_WIDE && !has_wide())
-		return false;
-	copy_form = form == CRC32C_COPY_WIDE ? copy_wide : copy_two_passes;
-	cold_form = form == CRC32C_COPY_WIDE ? copy_cold : copy_two_passes;
-	return true;
+	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("pclmul") &&
+	       __builtin_cpu_supports("sse4.2");
 }
 
-void crc32c_copy_fence(void)
+bool crc32c_copy_choose(enum crc32c_copy_form form)
+{
+	switch (form) {
+	case CRC32C_COPY_TWO_PASSES:
+		copy_form = cold_form = copy_two_passes;
+		return true;
+	case CRC32C_COPY_NARROW:
+		if (!has_narrow())
+			return false;
+		copy_form = copy_narrow;
+		cold_form = copy_narrow_cold;
+		return true;
+	case CRC32C_COPY_WIDE:
+		if (!has_wide())
+			return false;
+		copy_form = copy_wide;
+		cold_form = copy_wide_cold;
+		return true;
+	}
+	return false;
+}
+
+/* Stores past the caches are in no order with others but for this. */
+static void fence(void)
 {
 	_mm_sfence();
 }
@@ -216,7 +317,8 @@ __attribute__((constructor)) static void choose(void)
 {
 	__builtin_cpu_init();
 	make_folds();
-	(void)crc32c_copy_choose(CRC32C_COPY_WIDE);
+	if (!crc32c_copy_choose(CRC32C_COPY_WIDE))
+		(void)crc32c_copy_choose(CRC32C_COPY_NARROW);
 }
 
 #else
@@ -226,19 +328,35 @@ bool crc32c_copy_choose(enum crc32c_copy_form form)
 	return form == CRC32C_COPY_TWO_PASSES;
 }
 
-void crc32c_copy_fence(void)
+static void fence(void)
 {
 	__atomic_thread_fence(__ATOMIC_RELEASE);
 }
 
 #endif
 
-uint32_t crc32c_copy(uint32_t crc, void *to, const void *from, size_t size)
+void crc32c_copy_begin(struct crc32c_copy *copy)
 {
-	return copy_form(crc, to, from, size);
+	copy->state = ~CRC32C_INIT;
 }
 
-uint32_t crc32c_copy_cold(uint32_t crc, void *to, const void *from, size_t size)
+void crc32c_copy_put(struct crc32c_copy *copy, void *to, const void *from, size_t size)
 {
-	return cold_form(crc, to, from, size);
+	copy->state = ~copy_form(~copy->state, to, from, size);
+}
+
+void crc32c_copy_put_cold(struct crc32c_copy *copy, void *to, const void *from, size_t size)
+{
+	copy->state = ~cold_form(~copy->state, to, from, size);
+}
+
+void crc32c_copy_filled(struct crc32c_copy *copy, const void *at, size_t size)
+{
+	copy->state = ~crc32c_extend(~copy->state, at, size);
+}
+
+uint32_t crc32c_copy_end(const struct crc32c_copy *copy)
+{
+	fence();
+	return ~copy->state;
 }

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "base/crc32c.h"
 #include "base/crc32c_copy.h"
 #include "base/err.h"
 
@@ -380,9 +379,9 @@ static void put(struct produce_parser *parser, const uint8_t *bytes, uint32_t si
 		uint32_t n = MIN(room, size);
 
 		if (parser->records_size >= COLD_SIZE_MIN)
-			parser->crc = crc32c_copy_cold(parser->crc, to, bytes, n);
+			crc32c_copy_put_cold(&parser->copy, to, bytes, n);
 		else
-			parser->crc = crc32c_copy(parser->crc, to, bytes, n);
+			crc32c_copy_put(&parser->copy, to, bytes, n);
 		parser->at += n;
 		bytes += n;
 		size -= n;
@@ -394,7 +393,7 @@ static void put_header(struct produce_parser *parser)
 {
 	parser->at = 0;
 	put(parser, parser->scratch, BATCH_CRC_BEGIN);
-	parser->crc = CRC32C_INIT;
+	crc32c_copy_begin(&parser->copy);
 	put(parser, parser->scratch + BATCH_CRC_BEGIN, BATCH_HEADER_SIZE - BATCH_CRC_BEGIN);
 }
 
@@ -459,8 +458,7 @@ static void batch_complete(struct session *session)
 	struct request *request = session->request;
 	struct partition_op *op = parser->op;
 
-	crc32c_copy_fence();
-	if (parser->crc != parser->batch.crc) {
+	if (crc32c_copy_end(&parser->copy) != parser->batch.crc) {
 		counters_inc(session->core->counters, COUNTER_PRODUCE_CORRUPT);
 		refuse(session, KAFKA_CORRUPT_MESSAGE);
 		return;
@@ -524,7 +522,7 @@ void produce_filled(struct session *session, uint32_t size)
 	CHECK(size <= parser->records_size - parser->at);
 	at = room_at(parser, parser->at, &room);
 	CHECK(size <= room);
-	parser->crc = crc32c_extend(parser->crc, at, size);
+	crc32c_copy_filled(&parser->copy, at, size);
 	parser->at += size;
 	parser->progress_ns = session->core->now_ns;
 	if (parser->at == parser->records_size)

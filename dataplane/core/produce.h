@@ -16,6 +16,7 @@
 
 #include <sys/uio.h>
 
+#include "base/crc32c_copy.h"
 #include "base/defs.h"
 #include "base/list.h"
 #include "base/uuid.h"
@@ -80,7 +81,7 @@ struct produce_parser {
 	uint32_t records_size;
 	uint32_t response_at; /* of the partition being read */
 	uint32_t at;          /* bytes of the batch that are in place */
-	uint32_t crc;
+	struct crc32c_copy copy;
 	struct partition *partition;
 	struct partition_op *op;
 	const struct topics *table; /* that `topic` is valid in */

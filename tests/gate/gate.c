@@ -335,7 +335,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	/* The same forms on every machine; wider ones have their own tests. */
-	if (!checksum_choose(CHECKSUM_AVX2) || !crc32c_copy_choose(CRC32C_COPY_TWO_PASSES)) {
+	if (!checksum_choose(CHECKSUM_AVX2) || !crc32c_copy_choose(CRC32C_COPY_NARROW)) {
 		(void)fputs("gate: this processor has no AVX2\n", stderr);
 		return 77;
 	}

@@ -367,13 +367,13 @@ static bool send_queue(struct tcb *tcb, int64_t now_ns)
 
 void tcp_output_probe(struct tcb *tcb, int64_t now_ns)
 {
-	uint32_t size;
+	uint32_t size, end;
 
 	tcb->prompted_ns = now_ns;
 	if (next_segment(tcb, true, &size) == NEXT_SEND && send_next(tcb, size, now_ns))
 		tcp_tlp_sent(&tcb->tlp, tcb->snd_nxt, false);
-	else if (tcp_resend_last(tcb, now_ns))
-		tcp_tlp_sent(&tcb->tlp, tcb->snd_nxt, true);
+	else if (tcp_resend_last(tcb, now_ns, &end))
+		tcp_tlp_sent(&tcb->tlp, end, true);
 }
 
 static bool may_send_data(const struct tcb *tcb)

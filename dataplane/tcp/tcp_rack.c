@@ -37,13 +37,18 @@ static bool is_sent_after(int64_t a_ns, uint32_t a_end, int64_t b_ns, uint32_t b
 	return a_ns > b_ns || (a_ns == b_ns && tcp_seq_lt(b_end, a_end));
 }
 
-static void take(struct tcp_rack *rack, const struct tcp_sent_stamp *stamp, int64_t now_ns)
+/** An answer that may be to an earlier transmission makes the round trip no shorter: taken for one, all
+    that was sent before the last transmission would be lost. */
+static void take(struct tcp_rack *rack, const struct tcp_sent_stamp *stamp, bool is_sure,
+		 int64_t now_ns)
 {
+	int64_t rtt_ns = now_ns - stamp->xmit_ns;
+
 	if (stamp->xmit_ns == 0 ||
 	    !is_sent_after(stamp->xmit_ns, stamp->end, rack->latest.xmit_ns, rack->latest.end))
 		return;
 	rack->latest = *stamp;
-	rack->rtt_ns = now_ns - stamp->xmit_ns;
+	rack->rtt_ns = is_sure ? rtt_ns : MAX(rack->rtt_ns, rtt_ns);
 }
 
 void tcp_rack_delivered(struct tcp_rack *rack, const struct tcp_sent_news *news, int64_t now_ns)
@@ -56,10 +61,10 @@ void tcp_rack_delivered(struct tcp_rack *rack, const struct tcp_sent_news *news,
 		if (tcp_seq_lt(news->lowest, rack->fack))
 			rack->has_reordering = true;
 	}
-	take(rack, &news->first, now_ns);
+	take(rack, &news->first, true, now_ns);
 	/* Sooner than any round trip: the answer is to an earlier transmission. */
 	if (now_ns - news->again.xmit_ns >= tcp_rack_min_ns(rack))
-		take(rack, &news->again, now_ns);
+		take(rack, &news->again, false, now_ns);
 	rack->fack = tcp_seq_max(rack->fack, news->highest);
 }
 

@@ -194,6 +194,8 @@ static void learn(struct tcb *tcb, const struct tcp_recovery_ack *ack, int64_t n
 	if (!is_spurious && ack->cc.acked > 0 && ack->has_echo)
 		is_spurious = tcp_undo_by_echo(&tcb->undo, ack->echo);
 	if (!is_spurious)
+		is_spurious = tcp_undo_by_arrival(&tcb->undo, tcb->sent.lost);
+	if (!is_spurious)
 		is_spurious = ask_frto(tcb, ack);
 	if (is_spurious)
 		undo(tcb);
@@ -208,6 +210,8 @@ static void judge_probe(struct tcb *tcb, const struct tcp_recovery_ack *ack, int
 	if (tcp_tlp_on_ack(&tcb->tlp, &seen) != TCP_TLP_REPAIRED)
 		return;
 	tcp_tcb_count(tcb, COUNTER_TCP_TLP_REPAIRS);
+	if (tcb->recovery != TCP_RECOVERY_NONE)
+		return; /* that reduced it */
 	(void)reduce_window(tcb, ack->cc.flight, TCP_CC_LOSS, now_ns);
 }
 

@@ -3,6 +3,7 @@
 
 #include "dataplane/tcp/tcp_output.h"
 #include "dataplane/tcp/tcp_recovery.h"
+#include "dataplane/tcp/tcp_timer.h"
 
 #include "dataplane/core/hot.h"
 
@@ -46,13 +47,25 @@ enum tcp_resend tcp_resend_lost(struct tcb *tcb, int64_t now_ns)
 		if (!resend(tcb, range->start, range->end, now_ns))
 			return TCP_RESEND_BLOCKED;
 		tcb->must_resend = false;
+		tcp_timer_probe(tcb, now_ns); /* of what was sent last, nothing else would tell */
 	}
 	return TCP_RESEND_MORE;
 }
 
-bool tcp_resend_last(struct tcb *tcb, int64_t now_ns)
+bool tcp_resend_last(struct tcb *tcb, int64_t now_ns, uint32_t *ret_end)
 {
-	uint32_t start = tcb->snd_nxt - MIN(tcb->sent.size, tcp_tcb_payload_max(tcb));
+	const struct tcp_sent_range *range = tcp_sent_last_missing(&tcb->sent);
+	uint32_t start, end;
 
-	return resend(tcb, start, tcb->snd_nxt, now_ns);
+	if (range == NULL)
+		return false;
+	/* Ranges before it are as good: what counts is that the segment is full. */
+	end = range->end;
+	start = end - MIN(end - tcb->snd_una, tcp_tcb_payload_max(tcb));
+	if (tcb->sent.sacked > 0)
+		start = tcp_seq_max(start, range->start);
+	if (!resend(tcb, start, end, now_ns))
+		return false;
+	*ret_end = end;
+	return true;
 }

@@ -18,5 +18,6 @@ enum tcp_resend {
 
 enum tcp_resend tcp_resend_lost(struct tcb *tcb, int64_t now_ns);
 
-/** The last segment once more, as a probe. @return false: no buffer */
-bool tcp_resend_last(struct tcb *tcb, int64_t now_ns);
+/** The last segment of what was not reported once more, as a probe. @param[out] ret_end  where it ends.
+    @return false: no buffer, or nothing */
+bool tcp_resend_last(struct tcb *tcb, int64_t now_ns, uint32_t *ret_end);

@@ -383,3 +383,11 @@ struct tcp_sent_range *tcp_sent_first_lost(const struct tcp_sent *sent)
 		return RANGE(link);
 	return NULL;
 }
+
+const struct tcp_sent_range *tcp_sent_last_missing(const struct tcp_sent *sent)
+{
+	for (struct list *link = sent->ranges.prev; link != &sent->ranges; link = link->prev)
+		if (!RANGE(link)->is_sacked)
+			return RANGE(link);
+	return NULL;
+}

@@ -108,6 +108,9 @@ bool tcp_sent_has_oldest(const struct tcp_sent *sent);
 /** @return the first range thought lost; NULL: none */
 struct tcp_sent_range *tcp_sent_first_lost(const struct tcp_sent *sent);
 
+/** @return the last range that was not reported to have arrived; NULL: none */
+const struct tcp_sent_range *tcp_sent_last_missing(const struct tcp_sent *sent);
+
 /** @return bytes thought to be in the network (RFC 6675 section 4, "pipe") */
 static inline uint32_t tcp_sent_flight(const struct tcp_sent *sent)
 {

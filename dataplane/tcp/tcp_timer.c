@@ -32,15 +32,17 @@ void tcp_timer_retransmit(struct tcb *tcb, int64_t now_ns, bool restart)
 void tcp_timer_probe(struct tcb *tcb, int64_t now_ns)
 {
 	const struct tcp_sent *sent = &tcb->sent;
+	/* What comes out of order, or fills a hole, is answered at once. */
+	bool is_single = sent->size <= tcp_tcb_payload_max(tcb) && sent->sacked == 0 &&
+			 tcb->recovery == TCP_RECOVERY_NONE;
 	int64_t due_ns;
 
-	if (!tcb->has_sack || sent->size == 0 || sent->sacked > 0 || tcb->tlp.is_out ||
-	    tcb->recovery != TCP_RECOVERY_NONE) {
+	if (!tcb->has_sack || sent->size == 0 || tcb->tlp.is_out ||
+	    tcb->recovery == TCP_RECOVERY_LOSS) {
 		tcp_timer_clear(tcb, TCP_TIMER_PROBE);
 		return;
 	}
-	due_ns = now_ns +
-		 tcp_tlp_timeout_ns(tcb->rtt.smoothed_ns, sent->size <= tcp_tcb_payload_max(tcb));
+	due_ns = now_ns + tcp_tlp_timeout_ns(tcb->rtt.smoothed_ns, is_single);
 	if (tcp_timer_is_set(tcb, TCP_TIMER_RETRANSMIT))
 		due_ns = MIN(due_ns, tcb->deadline_ns[TCP_TIMER_RETRANSMIT]);
 	tcp_timer_set(tcb, TCP_TIMER_PROBE, due_ns);

@@ -12,9 +12,9 @@ int64_t tcp_tlp_timeout_ns(int64_t srtt_ns, bool is_single)
 	return MAX(2 * srtt_ns, TCP_TLP_MIN_NS) + (is_single ? TCP_TLP_ACK_DELAY_NS : 0);
 }
 
-void tcp_tlp_sent(struct tcp_tlp *tlp, uint32_t nxt, bool is_resend)
+void tcp_tlp_sent(struct tcp_tlp *tlp, uint32_t end, bool is_resend)
 {
-	*tlp = (struct tcp_tlp){ .end = nxt, .is_out = true, .is_resend = is_resend };
+	*tlp = (struct tcp_tlp){ .end = end, .is_out = true, .is_resend = is_resend };
 }
 
 enum tcp_tlp_verdict tcp_tlp_on_ack(struct tcp_tlp *tlp, const struct tcp_tlp_ack *ack)

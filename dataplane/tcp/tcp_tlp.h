@@ -4,6 +4,10 @@
  * Tail loss probe: when no answer comes for two round trips, one segment is sent so that its answer
  * tells what of the tail was lost, long before the retransmission timer would.
  *
+ * In a fast recovery, too, which RFC 8985 section 7.2 leaves to that timer: a retransmission is the last
+ * thing sent when the window is small, and when it is lost, or its answer, RACK has nothing to tell by.
+ * The window was reduced by then, and it is one segment.
+ *
  * Context: owning core. Memory: caller's struct. Source: RFC 8985 section 7.
  */
 #pragma once
@@ -23,7 +27,7 @@ enum tcp_tlp_verdict {
 };
 
 struct tcp_tlp {
-	uint32_t end;   /* snd_nxt when the probe was sent */
+	uint32_t end;   /* of the probe: what was sent last, or is missing last */
 	bool is_out;    /* a probe is out and its fate open */
 	bool is_resend; /* it carried old data */
 };
@@ -38,6 +42,6 @@ struct tcp_tlp_ack {
 /** @param srtt_ns  0: none yet. @param is_single  one segment is out. @return time until the probe */
 int64_t tcp_tlp_timeout_ns(int64_t srtt_ns, bool is_single);
 
-void tcp_tlp_sent(struct tcp_tlp *tlp, uint32_t nxt, bool is_resend);
+void tcp_tlp_sent(struct tcp_tlp *tlp, uint32_t end, bool is_resend);
 
 enum tcp_tlp_verdict tcp_tlp_on_ack(struct tcp_tlp *tlp, const struct tcp_tlp_ack *ack);

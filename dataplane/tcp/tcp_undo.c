@@ -29,6 +29,14 @@ void tcp_undo_advance(struct tcp_undo *undo, uint32_t una)
 		undo->is_armed = false;
 }
 
+bool tcp_undo_by_arrival(struct tcp_undo *undo, uint32_t lost)
+{
+	if (!undo->is_armed || undo->has_resent || undo->is_over || lost > 0)
+		return false;
+	undo->is_armed = false;
+	return true;
+}
+
 bool tcp_undo_by_echo(struct tcp_undo *undo, uint32_t echo)
 {
 	if (!undo->is_armed || !undo->has_resent || undo->is_over || !tcp_seq_lt(echo, undo->ts))

@@ -2,8 +2,8 @@
 /**
  * @file
  * Was a reduction of the window a mistake? It was when an acknowledgement is to something sent before
- * the first retransmission (Eifel: its timestamp says so), or when the peer reports every
- * retransmission to have come twice (D-SACK).
+ * the first retransmission (Eifel: its timestamp says so), when the peer reports every retransmission
+ * to have come twice (D-SACK), or when all that was thought lost arrives before any is sent again.
  *
  * Context: owning core. Memory: caller's struct. Source: RFC 3522, RFC 4015, RFC 3708.
  */
@@ -29,6 +29,8 @@ void tcp_undo_resent(struct tcp_undo *undo, uint32_t size, uint32_t ts);
 void tcp_undo_end(struct tcp_undo *undo, uint32_t nxt);
 /** `una` is acknowledged now. */
 void tcp_undo_advance(struct tcp_undo *undo, uint32_t una);
+/** @param lost  bytes still thought lost. @return true: undo the reduction */
+bool tcp_undo_by_arrival(struct tcp_undo *undo, uint32_t lost);
 /** @param echo  timestamp echoed by an acknowledgement of new data. @return true: undo the reduction */
 bool tcp_undo_by_echo(struct tcp_undo *undo, uint32_t echo);
 /** The peer got [start, end) twice. @return true: undo the reduction */

@@ -163,6 +163,26 @@ static void test_tcp_rack_too_soon_is_an_answer_to_an_earlier_one(void **state)
 	assert_false(line.rack.has_reordering);
 }
 
+/** The original of what was sent again arrives after the retransmission: the short time between them is no
+    round trip, or all that was sent before would be lost. */
+static void test_tcp_rack_late_original_shortens_nothing(void **state)
+{
+	struct line line;
+	int64_t next_ns;
+
+	(void)state;
+	line_open(&line);
+	for (uint32_t i = 10; i < 14; i++)
+		tcp_sent_push(&line.sent, &line.pool, (struct tcp_range){ i * MSS, i * MSS + MSS },
+			      false, (1090 + i) * MS, 0);
+	assert_int_equal(arrive(&line, 1, 9, 1109, &next_ns), MSS); /* a round trip of 100 */
+	tcp_sent_again(&line.sent, &line.pool, (struct tcp_range){ 0, MSS }, 1109 * MS);
+	assert_int_equal(arrive(&line, 0, 0, 1155, &next_ns), 0);
+	assert_true(line.rack.latest.xmit_ns == 1109 * MS);
+	assert_true(line.rack.rtt_ns == 100 * MS);
+	assert_true(next_ns >= 1203 * MS);
+}
+
 /** New data follows a retransmission, and joins a range begun before it: it was not sent before. */
 static void test_tcp_rack_data_behind_a_retransmission_is_not_lost(void **state)
 {
@@ -225,6 +245,7 @@ int main(void)
 		cmocka_unit_test(test_tcp_rack_patience_ends_at_the_smoothed_round_trip),
 		cmocka_unit_test(test_tcp_rack_lost_retransmission),
 		cmocka_unit_test(test_tcp_rack_too_soon_is_an_answer_to_an_earlier_one),
+		cmocka_unit_test(test_tcp_rack_late_original_shortens_nothing),
 		cmocka_unit_test(test_tcp_rack_data_behind_a_retransmission_is_not_lost),
 		cmocka_unit_test(test_tcp_rack_timeout_spares_what_was_just_sent),
 		cmocka_unit_test(test_tcp_rack_shortest_round_trip_is_forgotten),

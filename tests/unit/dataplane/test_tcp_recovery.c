@@ -196,6 +196,86 @@ static void test_tcp_recovery_rfc8985_probes(void **state)
 	rig_close(&rig);
 }
 
+/** A retransmission is the last that was sent, and lost, or its answer is: long before the timer one more
+    segment finds out, and costs no other reduction. */
+static void test_tcp_recovery_lost_retransmission_with_nothing_behind(void **state)
+{
+	static const struct rig_step steps[] = {
+		TEN_OUT,
+		{ WAIT, .size = 20 },
+		{ SACK, 0, 1001, 10001 },
+		{ IN, A, 1, 1 },
+		{ BURST },
+		{ OUT, A, 1, 1, 1000 },
+		{ WAIT, .size = 39 },
+		{ QUIET },
+		{ WAIT, .size = 1 },
+		{ OUT, A, 1, 1, 1000 }, /* nothing is new: what is missing, not what was reported */
+		{ WAIT, .size = 20 },
+		{ CWND, .size = 5000 },
+		{ IN, A, 1, 10001 },
+		{ ACKED, .size = 10000 },
+		{ CWND, .size = 5000 },
+		{ QUIET },
+		{ RIG_END },
+	};
+	static const struct rig_step news[] = {
+		{ SEND, .size = 4000 },
+		{ OUT, A, 1, 1, 1000 },
+		{ OUT, A, 1001, 1, 1000 },
+		{ OUT, A, 2001, 1, 1000 },
+		{ OUT, A, 3001, 1, 1000 },
+		{ WAIT, .size = 20 },
+		{ SACK, 0, 1001, 4001 },
+		{ IN, A, 1, 1 },
+		{ BURST },
+		{ OUT, A, 1, 1, 1000 },
+		{ WAIT, .size = 10 },
+		{ SEND, .size = 2000 },
+		{ OUT, A, 4001, 1, 1000 },
+		{ QUIET },
+		{ WAIT, .size = 39 },
+		{ QUIET },
+		{ WAIT, .size = 1 },
+		{ OUT, A, 5001, 1, 1000 },
+		{ WAIT, .size = 20 },
+		{ SACK, 0, 1001, 6001 },
+		{ IN, A, 1, 1 }, /* it arrived, so the retransmission did not */
+		{ BURST },
+		{ OUT, A, 1, 1, 1000 },
+		{ QUIET },
+		{ RIG_END },
+	};
+
+	(void)state;
+	rig_run_mode(steps, sack);
+	rig_run_mode(news, sack);
+}
+
+/** Thought lost, and all of it arrives before any was sent again: nothing was lost. */
+static void test_tcp_recovery_undo_by_arrival(void **state)
+{
+	static const struct rig_step steps[] = {
+		TEN_OUT,
+		{ WAIT, .size = 20 },
+		{ SACK, 0, 1001, 5001 },
+		{ IN, A, 1, 1 },
+		{ CWND, .size = 5000 },
+		{ IN, A, 1, 5001 }, /* in the same burst */
+		{ CWND, .size = 15000 },
+		{ BURST },
+		{ RIG_END },
+	};
+	struct rig rig;
+
+	(void)state;
+	open_sack(&rig);
+	rig_play(&rig, steps);
+	assert_true(rig.tcb->rack.has_reordering);
+	assert_int_equal(counters_get(&rig.counters, COUNTER_TCP_RETRANSMITS), 0);
+	rig_close(&rig);
+}
+
 /** The window is as before when the peer reports that the retransmission was for nothing. */
 static void test_tcp_recovery_rfc3708_undo_by_duplicate(void **state)
 {
@@ -304,6 +384,8 @@ static void test_tcp_recovery_rfc8985_timeout_keeps_reports(void **state)
 		{ BURST },
 		{ WAIT, .size = 5 },
 		{ OUT, A, 1, 1, 1000 },
+		{ WAIT, .size = 40 },
+		{ OUT, A, 2001, 1, 1000 }, /* a probe, which is lost like the others */
 		{ WAIT, .size = 199 },
 		{ QUIET },
 		{ WAIT, .size = 1 },
@@ -331,6 +413,8 @@ static void test_tcp_recovery_rfc8985_timeout_keeps_reports(void **state)
 		{ IN, A, 1, 1 },
 		{ IN, A, 1, 1001 }, /* and no more: it dropped what it had */
 		{ BURST },
+		{ WAIT, .size = 40 },
+		{ OUT, A, 2001, 1, 1000 }, /* a probe */
 		{ WAIT, .size = 200 },
 		{ OUT, A, 1001, 1, 1000 },
 		{ RIG_END },
@@ -510,6 +594,8 @@ int main(void)
 		cmocka_unit_test(test_tcp_recovery_rfc9937_counts_no_options),
 		cmocka_unit_test(test_tcp_recovery_rfc8985_tail_loss),
 		cmocka_unit_test(test_tcp_recovery_rfc8985_probes),
+		cmocka_unit_test(test_tcp_recovery_lost_retransmission_with_nothing_behind),
+		cmocka_unit_test(test_tcp_recovery_undo_by_arrival),
 		cmocka_unit_test(test_tcp_recovery_rfc3708_undo_by_duplicate),
 		cmocka_unit_test(test_tcp_recovery_loss_after_an_undo_counts),
 		cmocka_unit_test(test_tcp_recovery_rfc3522_undo_by_timestamp),

@@ -55,6 +55,8 @@ static void test_tcp_resend_fin(void **state)
 		{ BURST },
 		{ WAIT, .size = 5 },
 		{ OUT, A, 1, 1, 1 },
+		{ WAIT, .size = 99 },
+		{ OUT, A, 1, 1, 1 }, /* a probe of what is missing */
 		{ WAIT, .size = 200 },
 		{ OUT, A, 1, 1, 1 },
 		{ IN, A, 1, 1002 },

@@ -45,6 +45,7 @@ static struct tcp_range pick(struct model *model)
 static void check_ranges(const struct model *model)
 {
 	uint32_t at = BASE + model->una, sacked = 0, lost = 0, count = 0;
+	const struct tcp_sent_range *missing = NULL;
 
 	LIST_EACH(&model->sent.ranges, link)
 	{
@@ -53,6 +54,7 @@ static void check_ranges(const struct model *model)
 		assert_int_equal(range->start, at);
 		assert_true(tcp_seq_lt(range->start, range->end));
 		assert_false(range->is_lost && range->is_sacked);
+		missing = range->is_sacked ? missing : range;
 		for (; at != range->end; at++) {
 			const struct byte *byte = &model->bytes[at - BASE];
 
@@ -78,6 +80,7 @@ static void check_ranges(const struct model *model)
 	assert_int_equal(model->sent.sacked, sacked);
 	assert_int_equal(model->sent.lost, lost);
 	assert_int_equal(model->sent.count, count);
+	assert_ptr_equal(tcp_sent_last_missing(&model->sent), missing);
 }
 
 static void push(struct model *model)

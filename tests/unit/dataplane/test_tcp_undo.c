@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Claim: a reduction is undone when an old timestamp comes back or when each retransmitted byte is
- * reported twice, once, and not by what belongs to another recovery. Shown by values.
+ * Claim: a reduction is undone when an old timestamp comes back, when each retransmitted byte is
+ * reported twice, or when all arrives and none was sent again; once, and not by what belongs to another
+ * recovery. Shown by values.
  */
 #include "dataplane/tcp/tcp_undo.h"
 
@@ -53,11 +54,27 @@ static void test_tcp_undo_duplicates(void **state)
 	assert_false(tcp_undo_by_duplicate(&undo, (struct tcp_range){ 1000, 2000 }));
 }
 
+static void test_tcp_undo_arrival(void **state)
+{
+	struct tcp_undo undo = begun(0);
+
+	(void)state;
+	assert_false(tcp_undo_by_arrival(&undo, 1));
+	assert_true(tcp_undo_by_arrival(&undo, 0));
+	assert_false(tcp_undo_by_arrival(&undo, 0)); /* once */
+	undo = begun(100);
+	assert_false(tcp_undo_by_arrival(&undo, 0)); /* that may be what arrived */
+	undo = begun(0);
+	tcp_undo_end(&undo, 2000);
+	assert_false(tcp_undo_by_arrival(&undo, 0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tcp_undo_eifel),
 		cmocka_unit_test(test_tcp_undo_duplicates),
+		cmocka_unit_test(test_tcp_undo_arrival),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

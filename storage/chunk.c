@@ -40,6 +40,7 @@ struct chunk_pool {
 	struct chunk_dir_entry *entries; /* [unit_count] in the file */
 	struct list free[ORDER_COUNT];
 	struct list lru;     /* clean chunks, oldest first */
+	struct list kept;    /* those of chunk_keep(), oldest first */
 	uint8_t *free_order; /* [unit_count] */
 	struct iovec *buffers;
 	uint32_t buffer_count;
@@ -235,16 +236,12 @@ static void evict_run(struct chunk *chunk, uint32_t order)
 	}
 }
 
-/*
- * Free a run of `order` by evicting. The oldest clean chunks are looked at first, but only those
- * whose whole run can be freed go: throwing out old small chunks beside one that must stay would
- * cost hot reads and gain nothing.
- */
-static bool make_room(struct chunk_pool *pool, uint32_t order)
+/* Free a run of `order` by evicting the oldest of a list that can be freed with all its run. */
+static bool evict_oldest(const struct list *list, uint32_t order)
 {
 	uint32_t scanned = 0;
 
-	LIST_EACH(&pool->lru, node)
+	LIST_EACH(list, node)
 	{
 		struct chunk *chunk = LIST_ENTRY(node, struct chunk, lru);
 
@@ -256,6 +253,16 @@ static bool make_room(struct chunk_pool *pool, uint32_t order)
 		}
 	}
 	return false;
+}
+
+/*
+ * Free a run of `order` by evicting. What is kept goes first, then the oldest clean chunks, but only
+ * those whose whole run can be freed: throwing out old small chunks beside one that must stay would
+ * cost hot reads and gain nothing.
+ */
+static bool make_room(struct chunk_pool *pool, uint32_t order)
+{
+	return evict_oldest(&pool->kept, order) || evict_oldest(&pool->lru, order);
 }
 
 /* ---- life cycle ---- */
@@ -297,6 +304,7 @@ static void init_units(struct chunk_pool *pool)
 	for (uint32_t i = 0; i < ORDER_COUNT; i++)
 		list_init(&pool->free[i]);
 	list_init(&pool->lru);
+	list_init(&pool->kept);
 	for (uint32_t i = 0; i < pool->unit_count; i++) {
 		struct chunk *chunk = &pool->units[i];
 		uint64_t at = (uint64_t)i * CHUNK_SIZE_MIN;
@@ -389,15 +397,42 @@ struct chunk *chunk_take(struct chunk_pool *pool, uint32_t size)
 	return chunk;
 }
 
-struct chunk *chunk_borrow(struct chunk_pool *pool, uint32_t size, enum chunk_use use)
+static bool may_borrow(const struct chunk_pool *pool, uint32_t size, enum chunk_use use)
 {
 	uint64_t limit = (uint64_t)pool->unit_count * CHUNK_SIZE_MIN / BORROW_DIVISOR;
 	uint64_t used = pool->borrowed_size[use];
+
+	return used + size <= limit && (used <= limit / 2 || size == CHUNK_SIZE_MIN);
+}
+
+/* Evict the oldest that is kept and counts as borrowed for the same. @return false: there is none */
+static bool evict_kept(struct chunk_pool *pool, enum chunk_use use)
+{
+	uint32_t scanned = 0;
+
+	LIST_EACH(&pool->kept, node)
+	{
+		struct chunk *chunk = LIST_ENTRY(node, struct chunk, lru);
+
+		if (scanned++ == EVICT_SCAN_MAX)
+			break;
+		if (chunk->borrowed == use + 1 && is_evictable(chunk)) {
+			evict(chunk);
+			return true;
+		}
+	}
+	return false;
+}
+
+struct chunk *chunk_borrow(struct chunk_pool *pool, uint32_t size, enum chunk_use use)
+{
 	uint32_t rounded = CHUNK_SIZE_MIN << order_of(size);
 	struct chunk *chunk;
 
-	if (used + rounded > limit || (used > limit / 2 && rounded > CHUNK_SIZE_MIN))
-		return NULL;
+	while (!may_borrow(pool, rounded, use)) {
+		if (!evict_kept(pool, use))
+			return NULL;
+	}
 	chunk = chunk_take(pool, size);
 	if (chunk == NULL)
 		return NULL;
@@ -460,6 +495,22 @@ void chunk_set_clean(struct chunk *chunk, void (*on_evict)(void *owner, struct c
 	chunk->owner = owner;
 	pool->clean_size += chunk->size;
 	list_push_back(&pool->lru, &chunk->lru);
+}
+
+void chunk_keep(struct chunk *chunk, void (*on_evict)(void *owner, struct chunk *chunk),
+		void *owner)
+{
+	struct chunk_pool *pool = chunk->pool;
+
+	CHECK_OBJ(chunk, CHUNK_MAGIC);
+	CHECK(chunk->refs > 0);
+	CHECK(chunk->borrowed > 0);
+	CHECK(on_evict != NULL);
+	CHECK(chunk->on_evict == NULL);
+	chunk->on_evict = on_evict;
+	chunk->owner = owner;
+	pool->clean_size += chunk->size;
+	list_push_back(&pool->kept, &chunk->lru);
 }
 
 /* Nobody looks for the chunk any more: off the directory when dirty, off the LRU when clean. */

@@ -10,7 +10,8 @@
  * data-directory id and layout version, checksummed: a file of another boot or box is discarded.
  *
  * Life of a chunk: free > taken (scratch) > bound to a log position > clean (durable; still readable,
- * may be evicted when memory is short and only the log holds it) > free.
+ * may be evicted when memory is short and only the log holds it) > free. A borrowed one is kept instead:
+ * clean, of nobody's ring.
  *
  * Context: the owning core's thread; chunk_salvage() runs before any core starts.
  * Memory: the file and an array of descriptors, fixed at open. Source: DESIGN section 4.
@@ -46,12 +47,12 @@ struct chunk {
 	bool is_bound;
 	uint8_t borrowed;     /* enum chunk_use + 1; 0: a log's */
 	struct list node;     /* for the owner's list */
-	struct list lru;      /* the pool's: linked while clean */
+	struct list lru;      /* the pool's: linked while clean or kept */
 	int64_t segment_base; /* bound: base offset of the segment */
 	uint32_t pos;         /* bound: file position of mem[0] */
 	uint32_t end;         /* bound: file position behind its bytes; the log may lower it */
 	struct chunk_pool *pool;
-	void (*on_evict)(void *owner, struct chunk *chunk); /* clean: the owner forgets the chunk */
+	void (*on_evict)(void *owner, struct chunk *chunk); /* clean, kept: the owner forgets it */
 	void *owner;
 };
 
@@ -132,6 +133,14 @@ void chunk_bind(struct chunk *chunk, const struct uuid *topic_id, uint32_t parti
 void chunk_set_clean(struct chunk *chunk, void (*on_evict)(void *owner, struct chunk *chunk),
 		     void *owner);
 
+/**
+ * A borrowed chunk whose bytes are those of a file, which may be wanted again: it may be evicted from now
+ * on, before clean ones, and by those who borrow for the same use; till then it counts as borrowed. The
+ * rest is as of chunk_set_clean().
+ */
+void chunk_keep(struct chunk *chunk, void (*on_evict)(void *owner, struct chunk *chunk),
+		void *owner);
+
 static inline struct chunk *chunk_ref(struct chunk *chunk)
 {
 	chunk->refs++;
@@ -148,7 +157,7 @@ void chunk_unref(struct chunk *chunk);
  */
 void chunk_drop(struct chunk *chunk);
 
-/** @return bytes free or clean */
+/** @return bytes free, clean or kept */
 uint64_t chunk_pool_available(const struct chunk_pool *pool);
 /** @return bytes of all chunks */
 uint64_t chunk_pool_size(const struct chunk_pool *pool);

@@ -291,6 +291,7 @@ bool seglog_detach(struct seglog *log)
 	(void)seglog_flush(log); /* acks=1 answers were given for what is only in the ring */
 	if (log->flush.segment != NULL || is_flush_due(log))
 		return false;
+	seglog_read_forget(log, NULL);
 	for (uint32_t i = 0; i < SEGLOG_COLD_READS; i++) {
 		if (log->cold[i].segment != NULL)
 			return false;

@@ -105,6 +105,7 @@ static void drop_first(struct seglog *log)
 	__atomic_store_n(&log->start_offset, next->base, __ATOMIC_RELEASE);
 	__atomic_store_n(&log->total_size, log->total_size - first->size, __ATOMIC_RELEASE);
 	__atomic_store_n(&log->first, next, __ATOMIC_RELEASE);
+	seglog_read_forget(log, first);
 	first->is_doomed = true;
 	if (first->reads == 0)
 		seglog_doom(log, first);

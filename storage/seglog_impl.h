@@ -70,11 +70,16 @@ struct seglog_write {
 struct seglog_cold {
 	struct uring_event event;
 	struct seglog *log;
-	struct seglog_read *read; /* NULL: cancelled */
+	struct seglog_read *read; /* NULL: cancelled, or not there yet */
 	struct segment *segment;  /* NULL: not in use */
 	struct chunk *chunk;      /* where the bytes go */
 	uint32_t pos;             /* batch boundary to begin at */
 	uint32_t read_pos; /* `pos` rounded down to SEGFILE_ALIGN: file position of chunk->mem */
+	uint32_t end;      /* kept: file position behind the bytes */
+	int64_t offset; /* ahead and kept: who reads on from here wants the batches from `pos` on */
+	bool is_stream; /* its reader went on where another read ended */
+	bool is_ahead;  /* begun for who reads on */
+	bool is_kept;   /* nothing in flight: the chunk has whole batches from `pos` on */
 };
 
 struct seglog_flush {
@@ -128,6 +133,8 @@ struct seglog {
 
 	struct seglog_flush flush;
 	struct seglog_cold cold[SEGLOG_COLD_READS];
+	int64_t cold_ends[SEGLOG_COLD_READS]; /* where cold reads ended, that nothing is kept of */
+	uint32_t cold_ends_next;              /* the oldest of them */
 	struct producers producers;
 	struct epochs epochs; /* fixed */
 	int32_t leader_epoch; /* fixed */
@@ -166,3 +173,5 @@ void seglog_sync(struct seglog *log);
 void seglog_clean(struct seglog *log, const struct segment *segment);
 void seglog_doom(struct seglog *log, struct segment *segment);
 void seglog_poison(struct seglog *log);
+/* segread.c: let go of what is kept of a segment, NULL: of all */
+void seglog_read_forget(struct seglog *log, const struct segment *segment);

@@ -3,6 +3,10 @@
  * Reads of a log: "hot" from the ring's chunks, else "cold" by one direct read into a scratch chunk,
  * repeated at the right place or larger when the first batch wanted is not whole in it.
  *
+ * What a cold read leaves over is kept, as who reads on begins there. Where nothing is left over and its
+ * reader went on from where another read ended, the next chunk is read ahead, so that the disk works while
+ * an answer is being sent.
+ *
  * Both start from the index, which names a batch at or before the wanted offset, walk batch headers to
  * the first batch that ends at or above it, and from there to the last whole batch that fits.
  */
@@ -195,9 +199,10 @@ static void cold_free(struct seglog_cold *cold)
 	struct segment *segment = cold->segment;
 
 	if (cold->chunk != NULL)
-		chunk_unref(cold->chunk);
+		chunk_drop(cold->chunk);
 	cold->chunk = NULL;
 	cold->segment = NULL;
+	cold->is_kept = false;
 	segment->reads--;
 	if (segment->is_doomed && segment->reads == 0)
 		seglog_doom(cold->log, segment);
@@ -237,6 +242,7 @@ struct walk {
 	uint32_t begin; /* first batch wanted */
 	uint32_t end;   /* end of the whole batches below the limit */
 	uint32_t need;  /* > 0: the batch at `begin` takes this much and is not whole */
+	int64_t offset; /* behind the last of them */
 	bool is_over;   /* the segment has no batch at or above the offset */
 };
 
@@ -244,7 +250,7 @@ struct walk {
 static int walk(const struct seglog_cold *cold, uint32_t end, struct walk *ret_walk)
 {
 	const struct seglog_read *read = cold->read;
-	struct walk result = { .begin = cold->pos, .end = cold->pos };
+	struct walk result = { .begin = cold->pos, .end = cold->pos, .offset = read->offset };
 	uint32_t pos = cold->pos;
 	bool is_found = false;
 	struct peeked peeked;
@@ -280,14 +286,138 @@ static int walk(const struct seglog_cold *cold, uint32_t end, struct walk *ret_w
 			break;
 		}
 		pos += peeked.size;
-		if (is_found)
+		if (is_found) {
 			result.end = pos;
+			result.offset = peeked.last_offset + 1;
+		}
 	}
 	if (!is_found)
 		result.begin = result.end = pos;
 	*ret_walk = result;
 	return 0;
 }
+
+/* ---- what is left over, and reading ahead ---- */
+
+static bool is_whole_at(const struct seglog_cold *cold, uint32_t pos)
+{
+	struct peeked peeked;
+
+	return cold->end >= pos + PEEK_SIZE &&
+	       peek_decode(cold->chunk->mem + (pos - cold->read_pos), &peeked) &&
+	       peeked.size <= cold->end - pos;
+}
+
+/* Memory is short. */
+static void on_kept_evicted(void *owner, struct chunk *chunk)
+{
+	struct seglog_cold *cold = owner;
+
+	CHECK(cold->is_kept);
+	cold->chunk = NULL;
+	cold_free(cold);
+	chunk_unref(chunk);
+}
+
+static void keep(struct seglog_cold *cold)
+{
+	cold->is_ahead = false;
+	if (cold->is_kept)
+		return;
+	cold->is_kept = true;
+	chunk_keep(cold->chunk, on_kept_evicted, cold);
+}
+
+static void note_end(struct seglog *log, int64_t offset)
+{
+	log->cold_ends[log->cold_ends_next] = offset;
+	log->cold_ends_next = (log->cold_ends_next + 1) % SEGLOG_COLD_READS;
+}
+
+/* Whether a read ended at an offset. Who begins with the first record of all will read on as well. */
+static bool is_end(const struct seglog *log, int64_t offset)
+{
+	for (uint32_t i = 0; i < SEGLOG_COLD_READS; i++) {
+		if (log->cold_ends[i] == offset)
+			return true;
+	}
+	return false;
+}
+
+/* The chunk has nothing more. @return false: there is nothing to read ahead, or no memory */
+static bool read_ahead(struct seglog_cold *cold)
+{
+	struct seglog *log = cold->log;
+	uint32_t pos = cold->pos;
+	struct place place;
+
+	if (!cold->is_stream || pos >= cold->segment->durable || cold->segment->is_doomed ||
+	    place_init(&place, log, cold->segment, pos))
+		return false;
+	chunk_drop(cold->chunk);
+	cold->is_kept = false;
+	cold->chunk = chunk_borrow(log->core->chunks, CHUNK_SIZE_MAX, CHUNK_FOR_READS);
+	if (cold->chunk == NULL || cold_submit(cold, pos, CHUNK_SIZE_MAX - SEGFILE_ALIGN) != 0)
+		return false;
+	cold->is_ahead = true;
+	counters_inc(log->core->counters, COUNTER_SEGLOG_READS_AHEAD);
+	return true;
+}
+
+/* A read had batches up to `pos`, behind which `offset` comes: keep, read ahead, or let go. */
+static void go_on(struct seglog_cold *cold, uint32_t pos, int64_t offset)
+{
+	cold->read = NULL;
+	cold->pos = pos;
+	cold->offset = offset;
+	if (!cold->segment->is_doomed && is_whole_at(cold, pos)) {
+		keep(cold);
+	} else if (!read_ahead(cold)) {
+		note_end(cold->log, offset);
+		cold_free(cold);
+	}
+}
+
+/* The batches that a walk found, of a chunk that others hold, too. */
+static void give(const struct seglog_cold *cold, const struct walk *found, struct seglog_read *read)
+{
+	read->slices[0] = (struct seglog_slice){
+		.bytes = cold->chunk->mem + (found->begin - cold->read_pos),
+		.size = found->end - found->begin,
+		.chunk = chunk_ref(cold->chunk),
+	};
+	read->slice_count = 1;
+	read->size = found->end - found->begin;
+}
+
+/* What was kept begins with what is wanted. @return false: it has nothing for this reader */
+static bool read_kept(struct seglog_cold *cold, struct seglog_read *read)
+{
+	struct walk found;
+
+	cold->read = read;
+	if (walk(cold, cold->end, &found) != 0 || found.begin == found.end) {
+		cold_free(cold);
+		return false;
+	}
+	counters_inc(cold->log->core->counters, COUNTER_SEGLOG_READS_KEPT);
+	give(cold, &found, read);
+	cold->is_stream = true;
+	go_on(cold, found.end, found.offset);
+	return true;
+}
+
+void seglog_read_forget(struct seglog *log, const struct segment *segment)
+{
+	for (uint32_t i = 0; i < SEGLOG_COLD_READS; i++) {
+		struct seglog_cold *cold = &log->cold[i];
+
+		if (cold->is_kept && (segment == NULL || cold->segment == segment))
+			cold_free(cold);
+	}
+}
+
+/* ---- steps of a cold read ---- */
 
 static void cold_done(struct seglog_cold *cold, int error)
 {
@@ -319,7 +449,8 @@ static int cold_next_segment(struct seglog_cold *cold)
 	return cold_submit(cold, 0, cold->read->size_max) == 0 ? -EINPROGRESS : -EAGAIN;
 }
 
-/* @return 0 the result is there; -EINPROGRESS read again; -EAGAIN; ERR_CORRUPT; -errno */
+/* @return 0 nothing is there; 1 the result is, and the read is over; -EINPROGRESS read again; -EAGAIN;
+   ERR_CORRUPT; -errno */
 static int cold_step(struct seglog_cold *cold, int32_t result)
 {
 	struct seglog_read *read = cold->read;
@@ -330,7 +461,7 @@ static int cold_step(struct seglog_cold *cold, int32_t result)
 	if (result < 0)
 		return result;
 	counters_add(cold->log->core->counters, COUNTER_SEGLOG_READ_COLD_BYTES, (uint64_t)result);
-	end = MIN(cold->read_pos + (uint32_t)result, cold->segment->durable);
+	end = cold->end = MIN(cold->read_pos + (uint32_t)result, cold->segment->durable);
 	if (end <= cold->pos)
 		return cold->pos >= cold->segment->durable ? cold_next_segment(cold) : ERR_CORRUPT;
 	error = walk(cold, end, &found);
@@ -348,45 +479,98 @@ static int cold_step(struct seglog_cold *cold, int32_t result)
 		error = cold_submit(cold, found.begin, MAX(found.need, read->size_max));
 		return error == 0 ? -EINPROGRESS : error;
 	}
-	if (found.end > found.begin) {
-		read->slices[0] = (struct seglog_slice){
-			.bytes = cold->chunk->mem + (found.begin - cold->read_pos),
-			.size = found.end - found.begin,
-			.chunk = TAKE_PTR(cold->chunk),
-		};
-		read->slice_count = 1;
-		read->size = found.end - found.begin;
+	if (found.end == found.begin)
+		return 0;
+	give(cold, &found, read);
+	go_on(cold, found.end, found.offset);
+	read->cold = NULL;
+	read->done(read, 0); /* may read on at once */
+	return 1;
+}
+
+/* Nobody waits, or not any more. */
+static void on_read_for_nobody(struct seglog_cold *cold, int32_t result)
+{
+	if (cold->is_ahead && result > 0 && !cold->segment->is_doomed) {
+		counters_add(cold->log->core->counters, COUNTER_SEGLOG_READ_COLD_BYTES,
+			     (uint64_t)result);
+		cold->end = MIN(cold->read_pos + (uint32_t)result, cold->segment->durable);
+		if (is_whole_at(cold, cold->pos)) {
+			keep(cold);
+			return;
+		}
 	}
-	return 0;
+	cold_free(cold);
 }
 
 static void on_read(struct uring_event *event, int32_t result, uint32_t flags)
 {
 	struct seglog_cold *cold = CONTAINER_OF(event, struct seglog_cold, event);
-	int error = 0;
+	int error;
 
 	(void)flags;
 	CHECK_OBJ(cold->log, SEGLOG_MAGIC);
-	if (cold->read != NULL)
-		error = cold_step(cold, result);
-	if (error != -EINPROGRESS)
+	if (cold->read == NULL) {
+		on_read_for_nobody(cold, result);
+		return;
+	}
+	error = cold_step(cold, result);
+	if (error <= 0 && error != -EINPROGRESS)
 		cold_done(cold, error);
+}
+
+/* What is kept, or being read, for who reads on from an offset. */
+static struct seglog_cold *find_next(struct seglog *log, const struct segment *segment,
+				     int64_t offset)
+{
+	for (uint32_t i = 0; i < SEGLOG_COLD_READS; i++) {
+		struct seglog_cold *cold = &log->cold[i];
+
+		if (cold->segment == segment && cold->offset == offset && cold->read == NULL &&
+		    (cold->is_kept || cold->is_ahead))
+			return cold;
+	}
+	return NULL;
+}
+
+/* @return one that is not in use; NULL: all wait for the disk */
+static struct seglog_cold *take_cold(struct seglog *log)
+{
+	struct seglog_cold *kept = NULL;
+
+	for (uint32_t i = 0; i < SEGLOG_COLD_READS; i++) {
+		struct seglog_cold *cold = &log->cold[i];
+
+		if (cold->segment == NULL)
+			return cold;
+		if (cold->is_kept && (kept == NULL || cold->offset < kept->offset))
+			kept = cold;
+	}
+	if (kept != NULL)
+		cold_free(kept);
+	return kept;
 }
 
 static int read_cold(struct seglog *log, struct segment *segment, struct seglog_read *read)
 {
-	struct seglog_cold *cold = NULL;
+	struct seglog_cold *cold = find_next(log, segment, read->offset);
 	int error;
 
-	for (uint32_t i = 0; i < SEGLOG_COLD_READS && cold == NULL; i++) {
-		if (log->cold[i].segment == NULL)
-			cold = &log->cold[i];
+	if (cold != NULL && cold->is_ahead) {
+		cold->read = read;
+		read->cold = cold;
+		return -EINPROGRESS;
 	}
+	if (cold != NULL && read_kept(cold, read))
+		return 0;
+	cold = take_cold(log);
 	if (cold == NULL)
 		return -EAGAIN;
-	*cold = (struct seglog_cold){
-		.event.fn = on_read, .log = log, .read = read, .segment = segment
-	};
+	*cold = (struct seglog_cold){ .event.fn = on_read,
+				      .log = log,
+				      .read = read,
+				      .segment = segment,
+				      .is_stream = is_end(log, read->offset) };
 	segment->reads++;
 	error = cold_submit(cold, segindex_find(&segment->index, read->offset),
 			    read->size_max + SEGINDEX_INTERVAL);

@@ -164,6 +164,42 @@ static void test_chunk_borrowed_ones_leave_room(void **state)
 	chunk_unref(chunks[0]);
 }
 
+static void forget_kept(void *owner, struct chunk *chunk)
+{
+	(*(uint32_t *)owner)++;
+	chunk_unref(chunk);
+}
+
+/* What is kept counts as borrowed, and goes for those who borrow and for those who take. */
+static void test_chunk_kept_ones_go_first(void **state)
+{
+	struct bench *bench = *state;
+	uint64_t size = chunk_pool_size(bench->pool);
+	struct chunk *chunks[256], *sent;
+	uint32_t count = 0, gone = 0, kept = 0;
+
+	while ((chunks[count] = chunk_borrow(bench->pool, CHUNK_SIZE_MIN, CHUNK_FOR_READS)) != NULL)
+		count++;
+	for (; kept < count; kept++)
+		chunk_keep(chunks[kept], forget_kept, &gone);
+	assert_int_equal(chunk_pool_available(bench->pool), size);
+	sent = chunk_ref(chunks[0]);
+	chunks[0] = chunk_borrow(bench->pool, CHUNK_SIZE_MIN, CHUNK_FOR_READS);
+	assert_non_null(chunks[0]);
+	assert_int_equal(gone, 1); /* not the one that is being sent */
+	chunk_unref(chunks[0]);
+	for (count = 0; (chunks[count] = chunk_take(bench->pool, CHUNK_SIZE_MIN)) != NULL;)
+		count++;
+	assert_int_equal(gone, kept - 1);
+	chunk_drop(sent);
+	assert_int_equal(chunk_pool_available(bench->pool), 0);
+	chunk_unref(sent);
+	assert_int_equal(chunk_pool_available(bench->pool), CHUNK_SIZE_MIN);
+	while (count > 0)
+		chunk_unref(chunks[--count]);
+	assert_int_equal(chunk_pool_available(bench->pool), size);
+}
+
 static void test_chunk_evicts_oldest_clean_first(void **state)
 {
 	struct bench *bench = *state;
@@ -314,6 +350,7 @@ int main(void)
 		ROW(test_chunk_buffers_cover_all_chunks),
 		ROW(test_chunk_pieces_merge),
 		ROW(test_chunk_borrowed_ones_leave_room),
+		ROW(test_chunk_kept_ones_go_first),
 		ROW(test_chunk_evicts_oldest_clean_first),
 		ROW(test_chunk_spares_small_ones_beside_a_dirty_one),
 		ROW(test_chunk_drop_forgets_what_is_being_sent),

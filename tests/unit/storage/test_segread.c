@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Claim: a read gives whole batches from the wanted offset on, the same bytes from ring and files,
    nothing at or above the limit or the high watermark, and survives eviction, cancellation and files
-   that are shorter than they were. Shown on the real io_uring and O_DIRECT files. */
+   that are shorter than they were; who reads on is given what was read before, or ahead.
+   Shown on the real io_uring and O_DIRECT files. */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cm.h"
 #include "logbox.h"
 
-#define RING_SIZE (UINT64_C(16) * 1024 * 1024)
+#define RING_SIZE (UINT64_C(32) * 1024 * 1024)
 
 static int setup(void **state)
 {
@@ -181,6 +183,37 @@ static void test_segread_largest_batch(void **state)
 	logbox_verify_range(box, 0, 3, UINT32_MAX);
 }
 
+/* Consumers ask for 1 MiB of a partition. Each read of the files fills its chunk, which is the next power
+   of two, and half of what the disk read was thrown away. */
+static void test_segread_reads_what_was_asked_for(void **state)
+{
+	static const uint32_t value_sizes[] = { 1000000, 100000, 900 };
+	const uint32_t size_max = 1024 * 1024;
+	struct logbox *box = *state;
+	uint64_t before, from_files;
+	int64_t first = 0, end = 0;
+
+	for (size_t i = 0; i < ARRAY_COUNT(value_sizes); i++) {
+		uint64_t given = 0;
+
+		first = end;
+		append(box, 6000000 / value_sizes[i], value_sizes[i], 1);
+		end = box->log->high_watermark;
+		evict_all(box);
+		before = counters_get(&box->counters, COUNTER_SEGLOG_READ_COLD_BYTES);
+		for (int64_t offset = first; offset < end;) {
+			struct seglog_read read;
+
+			assert_int_equal(logbox_read(box, offset, size_max, INT64_MAX, &read), 0);
+			given += read.size;
+			offset = logbox_verify(box, &read);
+			seglog_read_release(&read);
+		}
+		from_files = counters_get(&box->counters, COUNTER_SEGLOG_READ_COLD_BYTES) - before;
+		assert_true(from_files >= given && from_files < given + given / 5);
+	}
+}
+
 static void test_segread_over_segments(void **state)
 {
 	struct logbox *box = *state;
@@ -280,6 +313,149 @@ static void test_segread_slices_outlive_eviction(void **state)
 	logbox_verify_range(box, 0, 400, 1000);
 }
 
+static uint64_t counted(const struct logbox *box, enum counter counter)
+{
+	return counters_get(&box->counters, counter);
+}
+
+/* Let what is in flight arrive. */
+static void arrive(struct logbox *box)
+{
+	while (uring_disk_in_flight(box->uring) > 0)
+		(void)uring_wait(box->uring, NS_PER_MS);
+}
+
+/* @return records of one read of at most `size_max` bytes */
+static int64_t read_on(struct logbox *box, int64_t offset, uint32_t size_max)
+{
+	struct seglog_read read;
+	int64_t next;
+
+	assert_int_equal(logbox_read(box, offset, size_max, INT64_MAX, &read), 0);
+	assert_true(read.size > 0);
+	next = logbox_verify(box, &read);
+	seglog_read_release(&read);
+	return next;
+}
+
+/* Seven megabytes of one segment, and none of them in the ring. */
+static int64_t write_old(struct logbox *box)
+{
+	append(box, 700, 10000, 1);
+	evict_all(box);
+	return 700;
+}
+
+static void test_segread_who_reads_on_has_each_byte_read_once(void **state)
+{
+	static const uint32_t sizes[] = { 1, 64 * 1024, 1024 * 1024, 8 * 1024 * 1024 };
+	struct logbox *box = *state;
+	int64_t end = write_old(box);
+
+	for (size_t i = 0; i < ARRAY_COUNT(sizes); i++) {
+		uint64_t before = counted(box, COUNTER_SEGLOG_READ_COLD_BYTES);
+		uint64_t cold = colds(box), ahead = counted(box, COUNTER_SEGLOG_READS_AHEAD);
+		uint64_t read;
+
+		logbox_verify_range(box, 0, end, sizes[i]);
+		arrive(box);
+		seglog_read_forget(box->log, NULL);
+		read = counted(box, COUNTER_SEGLOG_READ_COLD_BYTES) - before;
+		/* The batch that a chunk cuts is read again; the first chunk is as small as its read. */
+		assert_true(read < 7200000 + 10 * 12288);
+		assert_int_equal(colds(box) - cold, 1);
+		assert_true(counted(box, COUNTER_SEGLOG_READS_AHEAD) > ahead + 2);
+	}
+}
+
+/* One group reads on while another, which begins elsewhere, does the same. */
+static void test_segread_two_who_read_on(void **state)
+{
+	struct logbox *box = *state;
+	int64_t end = write_old(box), one = 0, other = 350;
+	uint64_t before = counted(box, COUNTER_SEGLOG_READ_COLD_BYTES);
+
+	while (one < end || other < end) {
+		if (one < end)
+			one = read_on(box, one, 200000);
+		if (other < end)
+			other = read_on(box, other, 300000);
+	}
+	assert_true(counted(box, COUNTER_SEGLOG_READ_COLD_BYTES) - before <
+		    7000000 + 3500000 + 2 * CHUNK_SIZE_MAX);
+}
+
+static void test_segread_who_jumps_about_has_nothing_read_ahead(void **state)
+{
+	struct logbox *box = *state;
+	int64_t end = write_old(box);
+
+	for (int64_t offset = end - 1; offset > 0; offset -= 7)
+		(void)read_on(box, offset, 1);
+	assert_int_equal(counted(box, COUNTER_SEGLOG_READS_AHEAD), 0);
+}
+
+static void test_segread_what_is_kept_goes_when_memory_is_short(void **state)
+{
+	struct logbox *box = *state;
+	int64_t end = write_old(box), next = read_on(box, 0, 100000);
+	uint64_t kept = counted(box, COUNTER_SEGLOG_READS_KEPT);
+
+	assert_int_equal(chunk_pool_available(box->chunks), chunk_pool_size(box->chunks));
+	next = read_on(box, next, 100);
+	assert_int_equal(counted(box, COUNTER_SEGLOG_READS_KEPT), kept + 1);
+	evict_all(box);
+	next = read_on(box, next, 100);
+	assert_int_equal(counted(box, COUNTER_SEGLOG_READS_KEPT), kept + 1);
+	logbox_verify_range(box, next, end, 100000);
+}
+
+static void test_segread_cancelled_while_it_waits_for_what_is_read_ahead(void **state)
+{
+	struct logbox *box = *state;
+	struct seglog_read *read = calloc(1, sizeof(*read));
+	int64_t next;
+
+	(void)write_old(box);
+	next = read_on(box, 0, 8 * 1024 * 1024);
+	*read = (struct seglog_read){
+		.offset = next, .size_max = 1000, .limit = INT64_MAX, .done = never
+	};
+	assert_int_equal(seglog_read(box->log, read), -EINPROGRESS);
+	seglog_read_cancel(read);
+	free(read);
+	arrive(box);
+	assert_true(read_on(box, next, 1000) > next);
+	assert_int_equal(counted(box, COUNTER_SEGLOG_READS_KEPT), 1);
+	while (!seglog_detach(box->log))
+		(void)uring_wait(box->uring, NS_PER_MS);
+	assert_int_equal(chunk_pool_available(box->chunks), chunk_pool_size(box->chunks));
+}
+
+/* What is kept of a segment does not keep the segment. */
+static void test_segread_kept_of_a_segment_that_goes(void **state)
+{
+	struct logbox *box = *state;
+	char path[TEMP_PATH_SIZE];
+
+	box->args.settings.segment_size = 128 * 1024;
+	seglog_configure(box->log, &box->args.settings);
+	append(box, 300, 2000, 1);
+	evict_all(box);
+	(void)read_on(box, 0, 1);
+	logbox_path(box, 0, ".log", path);
+	assert_int_equal(access(path, F_OK), 0);
+	box->args.settings.retention_size = 128 * 1024;
+	seglog_configure(box->log, &box->args.settings);
+	for (int i = 0; i < 4; i++) {
+		logbox_housekeep(box);
+		logbox_settle(box);
+	}
+	assert_true(seglog_start_offset(box->log) > 0);
+	assert_int_not_equal(access(path, F_OK), 0);
+	logbox_verify_range(box, seglog_start_offset(box->log), 300, 1024 * 1024);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -290,11 +466,18 @@ int main(void)
 		TEST(test_segread_stays_below_limit),
 		TEST(test_segread_stays_below_high_watermark),
 		TEST(test_segread_largest_batch),
+		TEST(test_segread_reads_what_was_asked_for),
 		TEST(test_segread_over_segments),
 		TEST(test_segread_cancel),
 		TEST(test_segread_bounded_in_flight),
 		TEST(test_segread_damaged_file),
 		TEST(test_segread_slices_outlive_eviction),
+		TEST(test_segread_who_reads_on_has_each_byte_read_once),
+		TEST(test_segread_two_who_read_on),
+		TEST(test_segread_who_jumps_about_has_nothing_read_ahead),
+		TEST(test_segread_what_is_kept_goes_when_memory_is_short),
+		TEST(test_segread_cancelled_while_it_waits_for_what_is_read_ahead),
+		TEST(test_segread_kept_of_a_segment_that_goes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,6 +13,7 @@
 /* Segments sent within this part of a round trip count as sent at once: so few ranges of tcp_sent
    tell of a large window, and no round trip is wrong by more. */
 #define SENT_SLACK_PART 128
+#define PUSH_SEGMENTS   10 /* a window of fewer is small */
 
 static bool emit(struct tcp_stack *stack, const struct tcp_segment_out *segment)
 {
@@ -300,6 +301,17 @@ static enum next next_segment(const struct tcb *tcb, bool is_probe, uint32_t *re
 	return NEXT_SEND;
 }
 
+/** Is a segment of so many bytes the last that a small window allows? A peer that waits for a second
+    segment before it answers, or its own delay, waits for nothing then; many answer a push sooner. */
+static bool ends_small_window(const struct tcb *tcb, uint32_t size)
+{
+	uint32_t mss = tcp_tcb_payload_max(tcb);
+	uint64_t window = tcp_recovery_window(tcb);
+
+	return window < PUSH_SEGMENTS * (uint64_t)mss &&
+	       tcp_recovery_flight(tcb) + size + mss > window;
+}
+
 /** Send `size` bytes, or a FIN, from snd_nxt. @return false: no buffer */
 static bool send_next(struct tcb *tcb, uint32_t size, int64_t now_ns)
 {
@@ -310,6 +322,8 @@ static bool send_next(struct tcb *tcb, uint32_t size, int64_t now_ns)
 
 	if (tcb->snd_nxt - tcb->snd_una + size == tcb->queued)
 		flags = tcb->is_shut ? TCP_PSH | TCP_FIN : TCP_PSH;
+	else if (ends_small_window(tcb, size))
+		flags = TCP_PSH;
 	if (size == 0)
 		flags = TCP_FIN;
 	sent = tcp_output_segment(tcb, tcb->snd_nxt, size, flags, now_ns);

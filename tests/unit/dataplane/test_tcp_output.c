@@ -109,6 +109,47 @@ static void test_tcp_output_rfc5681_idle_time_closes_the_window(void **state)
 	rig_run(steps);
 }
 
+/** The last segment of a small window asks for an answer, or the peer waits for the next one and we for
+    the peer. One of a larger window has others beside it. */
+static void test_tcp_output_rfc9293_small_window_ends_in_a_push(void **state)
+{
+	static const struct rig_step large[] = { { SEND, .size = 20000 },
+						 RIG_TEN_OUT,
+						 { RIG_END } };
+	static const struct rig_step handshake[] = {
+		{ IN, S },
+		{ OUT, SA, 0, 1 },
+		{ IN, A, 1, 1 },
+		{ RIG_END },
+	};
+	static const struct rig_step small[] = {
+		{ SEND, .size = 20000 },
+		{ OUT, A, 1, 1, 1000 },
+		{ OUT, A, 1001, 1, 1000 },
+		{ OUT, A, 2001, 1, 1000 },
+		{ QUIET },
+		{ RIG_END },
+	};
+	struct tcp_config config = rig_config();
+	struct rig rig;
+
+	(void)state;
+	rig_open(&rig, &config);
+	rig_play(&rig, handshake);
+	rig_play(&rig, large);
+	for (uint32_t i = 1; i <= 10; i++)
+		assert_int_equal(rig.out[i].flags, A);
+	rig_close(&rig);
+	rig_open(&rig, &config);
+	rig_play(&rig, handshake);
+	rig.tcb->cc.window = 3000;
+	rig_play(&rig, small);
+	for (uint32_t i = 1; i <= 2; i++)
+		assert_int_equal(rig.out[i].flags, A);
+	assert_int_equal(rig.out[3].flags, PA);
+	rig_close(&rig);
+}
+
 /** Less than a segment of a window that was larger waits, but not for ever. */
 static void test_tcp_output_rfc9293_sender_avoids_silly_windows(void **state)
 {
@@ -163,6 +204,7 @@ int main(void)
 		cmocka_unit_test(test_tcp_output_missing_buffer_only_delays),
 		cmocka_unit_test(test_tcp_output_syn_again_takes_no_window_back),
 		cmocka_unit_test(test_tcp_output_rfc5681_idle_time_closes_the_window),
+		cmocka_unit_test(test_tcp_output_rfc9293_small_window_ends_in_a_push),
 		cmocka_unit_test(test_tcp_output_rfc9293_sender_avoids_silly_windows),
 		cmocka_unit_test(test_tcp_output_rfc6691_options_take_their_room),
 	};

@@ -16,7 +16,7 @@ import kafka_peer
 import report
 
 # With how long each takes with --quick, in seconds: for the time left.
-NAMES = {"driver": 40, "calibrate": 20, "ingest": 110, "ack": 100, "small": 90, "fetch": 70, "conns": 30, "idle": 75,
+NAMES = {"driver": 40, "calibrate": 20, "ingest": 110, "ack": 100, "small": 90, "fetch": 95, "conns": 30, "idle": 75,
          "disk": 45, "wire": 40, "lab": 100, "pressure": 35}
 PEERED = ("ingest", "ack", "small", "fetch")
 BEGIN, END = "<!-- perf/run all: begin -->", "<!-- perf/run all: end -->"  # in RESULTS.md

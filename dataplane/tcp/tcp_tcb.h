@@ -40,8 +40,10 @@
 #define TCP_KEEPALIVE_INTERVAL_MS 10000           /* unless configured */
 #define TCP_KEEPALIVE_PROBES      5               /* unless configured */
 #define TCP_FIN_WAIT_IDLE_NS                                                                       \
-	(60 * NS_PER_S)         /* half-closed and silent: probe even when keepalive is off */
-#define TCP_RETRIES_MAX      12 /* data; from 200 ms about five minutes */
+	(60 * NS_PER_S)    /* half-closed and silent: probe even when keepalive is off */
+#define TCP_RETRIES_MAX 12 /* data; from 200 ms about five minutes */
+#define TCP_SILENCE_NS                                                                             \
+	(100 * NS_PER_S) /* they last so long at least (RFC 9293 section 3.8.3, R2) */
 #define TCP_SYN_RETRIES_MAX  5
 #define TCP_PEER_MSS_DEFAULT 536   /* RFC 9293 section 3.7.1 */
 #define TCP_PEER_MSS_MIN     88    /* below it headers would outweigh data */
@@ -131,9 +133,10 @@ struct tcb {
 	uint64_t queued;         /* bytes in the owner's output queue, from snd_una */
 	uint16_t snd_mss;        /* header options not taken off */
 	uint8_t snd_wscale;
-	uint8_t retries;  /* timeouts, probes or keepalives in a row without an answer */
-	int64_t timed_ns; /* when our SYN was sent; 0: not at all, or several times */
-	int64_t sent_ns;  /* last data */
+	uint8_t retries;   /* timeouts, probes or keepalives in a row without an answer */
+	int64_t silent_ns; /* when the first of them went */
+	int64_t timed_ns;  /* when our SYN was sent; 0: not at all, or several times */
+	int64_t sent_ns;   /* last data */
 	struct tcp_rtt rtt;
 	struct tcp_cc cc;
 	struct tcp_ecn ecn;

@@ -65,14 +65,27 @@ static void give_up(struct tcb *tcb, int64_t now_ns)
 	tcp_tcb_close(tcb, TCP_CLOSED_TIMEOUT);
 }
 
+static void count_retry(struct tcb *tcb, int64_t now_ns)
+{
+	if (tcb->retries == 0)
+		tcb->silent_ns = now_ns;
+	tcb->retries = (uint8_t)MIN(tcb->retries + 1, UINT8_MAX);
+}
+
+/** Short timeouts are soon many: both their number and the time count. */
+static bool is_too_silent(const struct tcb *tcb, int64_t now_ns)
+{
+	return tcb->retries >= TCP_RETRIES_MAX && now_ns - tcb->silent_ns >= TCP_SILENCE_NS;
+}
+
 /** Nothing can be sent through a shut window but one byte, for ever while the peer answers. */
 static void probe_window(struct tcb *tcb, int64_t now_ns)
 {
-	if (tcb->retries >= TCP_RETRIES_MAX) {
+	if (is_too_silent(tcb, now_ns)) {
 		give_up(tcb, now_ns);
 		return;
 	}
-	tcb->retries++;
+	count_retry(tcb, now_ns);
 	tcp_rtt_back_off(&tcb->rtt);
 	tcp_tcb_count(tcb, COUNTER_TCP_WINDOW_PROBES);
 	tcp_output_window_probe(tcb, now_ns);
@@ -86,7 +99,7 @@ static void on_handshake_timeout(struct tcb *tcb, int64_t now_ns)
 		give_up(tcb, now_ns);
 		return;
 	}
-	tcb->retries++;
+	count_retry(tcb, now_ns);
 	tcp_rtt_back_off(&tcb->rtt);
 	tcp_tcb_count(tcb, COUNTER_TCP_RETRANSMITS);
 	tcp_output_syn(tcb, now_ns);
@@ -118,12 +131,12 @@ static void on_retransmit(struct tcb *tcb, int64_t now_ns)
 		probe_window(tcb, now_ns);
 		return;
 	}
-	if (tcb->retries >= TCP_RETRIES_MAX) {
+	if (is_too_silent(tcb, now_ns)) {
 		give_up(tcb, now_ns);
 		return;
 	}
 	tcp_recovery_on_timeout(tcb, now_ns);
-	tcb->retries++;
+	count_retry(tcb, now_ns);
 	tcp_rtt_back_off(&tcb->rtt);
 	tcp_timer_retransmit(tcb, now_ns, true);
 }
@@ -150,7 +163,7 @@ static void on_idle(struct tcb *tcb, int64_t now_ns)
 		give_up(tcb, now_ns);
 		return;
 	}
-	tcb->retries++;
+	count_retry(tcb, now_ns);
 	tcp_tcb_count(tcb, COUNTER_TCP_KEEPALIVE_PROBES);
 	tcp_output_keepalive(tcb, now_ns);
 }

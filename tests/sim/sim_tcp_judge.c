@@ -399,6 +399,10 @@ static bool has_given_up_early(const struct sim_app *app)
 	/* Without progress for the time the user set, whatever was heard. */
 	if (app->side->config.user_timeout_ms > 0 && app->was_open)
 		return app->pair->drops_since_progress == 0 && !sim->plan.has_tiny_pool;
+	/* What a reader without room refuses is as good as lost. */
+	if (app->was_open && sim->plan.has_tiny_pool &&
+	    sim->now_ns - app->pair->progress_ns >= TCP_SILENCE_NS)
+		return false;
 	if (drops < GIVE_UP_DROPS)
 		return true;
 	return app->was_open && sim->now_ns - app->heard_ns < MIN(limit_ns, GIVE_UP_NS) &&

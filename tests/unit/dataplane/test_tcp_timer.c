@@ -114,6 +114,34 @@ static void test_tcp_timer_half_closed_silence_is_probed(void **state)
 	rig_run(steps);
 }
 
+/** Timeouts of some milliseconds are soon many, but a peer may be away for longer. */
+static void test_tcp_timer_rfc9293_short_timeouts_are_patient(void **state)
+{
+	static const struct rig_step begin[] = { { IN, S },
+						 { OUT, SA, 0, 1 },
+						 { IN, A, 1, 1 },
+						 { SEND, .size = 10 },
+						 { OUT, A, 1, 1, 10 },
+						 { RIG_END } };
+	struct tcp_config config = rig_config();
+	struct rig rig;
+	int64_t begin_ns;
+
+	(void)state;
+	config.rto_min_ms = 5;
+	rig_open(&rig, &config);
+	rig_play(&rig, begin);
+	begin_ns = rig.now_ns;
+	for (int i = 0; i < 100 && !rig.is_closed; i++) {
+		rig.now_ns = MAX(rig.now_ns, tcp_next_timer_ns(rig.stack));
+		(void)tcp_poll(rig.stack, rig.now_ns);
+	}
+	assert_true(rig.is_closed);
+	assert_true(rig.now_ns - begin_ns >= TCP_SILENCE_NS);
+	assert_true(rig.now_ns - begin_ns < 3 * TCP_SILENCE_NS);
+	rig_close(&rig);
+}
+
 static void test_tcp_timer_gives_up_after_silence(void **state)
 {
 	static const struct rig_step begin[] = { { IN, S },
@@ -335,6 +363,7 @@ int main(void)
 		cmocka_unit_test(test_tcp_timer_rfc6429_probes_while_answered),
 		cmocka_unit_test(test_tcp_timer_half_closed_silence_is_probed),
 		cmocka_unit_test(test_tcp_timer_gives_up_after_silence),
+		cmocka_unit_test(test_tcp_timer_rfc9293_short_timeouts_are_patient),
 		cmocka_unit_test(test_tcp_timer_rfc1122_keepalive),
 		cmocka_unit_test(test_tcp_timer_peer_that_probes_is_not_given_up),
 		cmocka_unit_test(test_tcp_timer_no_probe_with_nothing_queued),

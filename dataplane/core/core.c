@@ -92,33 +92,35 @@ static bool arm(struct core *core, struct core_wake *wake, int fd)
 }
 
 /* @return how long nothing is due; 0: something is due now */
-static int64_t sleep_time(const struct core *core, bool is_blind)
+static int64_t sleep_time(const struct core *core)
 {
 	int64_t next_ns = timers_next_ns(&core->timers);
-	int64_t sleep_ns;
 
+	if (!list_is_empty(&core->dirty) ||
+	    (core->sock != NULL && core->is_serving && sock_is_ready(core->sock)))
+		return 0;
 	if (core->wireport != NULL)
 		next_ns = MIN(next_ns, wireport_next_ns(core->wireport));
 	if (core->calibrate_ns > 0)
 		next_ns = MIN(next_ns, core->calibrate_at_ns);
-	if (next_ns <= core->now_ns)
-		return 0;
-	sleep_ns = MIN(next_ns - core->now_ns, SLEEP_NS_MAX);
-	return is_blind ? MIN(sleep_ns, SLEEP_NS_BLIND) : sleep_ns;
+	return next_ns > core->now_ns ? MIN(next_ns - core->now_ns, SLEEP_NS_MAX) : 0;
 }
 
 /* Sleep until one of the descriptors, a completion or the next timer. */
 static void sleep_on_descriptors(struct core *core)
 {
 	int port_fd = core->wireport != NULL ? wireport_wait_fd(core->wireport) : -1;
-	bool is_blind = (core->wireport != NULL && port_fd < 0) || core->is_stopping ||
-			!list_is_empty(&core->detaching);
-	int64_t sleep_ns = sleep_time(core, is_blind);
-	int64_t begin_ns;
+	int64_t sleep_ns = sleep_time(core), begin_ns;
+	enum wireport_sleep port = WIREPORT_SLEEP;
 
-	if (sleep_ns == 0 || !list_is_empty(&core->dirty) ||
-	    (core->sock != NULL && core->is_serving && sock_is_ready(core->sock)))
+	if (sleep_ns == 0)
 		return;
+	if (core->wireport != NULL)
+		port = wireport_sleep_begin(core->wireport);
+	if (port == WIREPORT_LOOK_AGAIN)
+		return; /* what came before it was asked to wake us is found in the next turn */
+	if (port == WIREPORT_BLIND || core->is_stopping || !list_is_empty(&core->detaching))
+		sleep_ns = MIN(sleep_ns, SLEEP_NS_BLIND);
 	if (!arm(core, &core->mesh_wake, mesh_wait_fd(core->mesh, core->index)) ||
 	    (port_fd >= 0 && !arm(core, &core->port_wake, port_fd)) || !channel_sleep_begin(core))
 		return;
@@ -128,6 +130,8 @@ static void sleep_on_descriptors(struct core *core)
 	counters_add(core->counters, COUNTER_CORE_IDLE_NS, (uint64_t)(begin_ns - core->now_ns));
 	(void)uring_wait(core->uring, sleep_ns);
 	mesh_sleep_end(core->mesh, core->index);
+	if (core->wireport != NULL)
+		wireport_sleep_end(core->wireport);
 	core->now_ns = clock_now_ns();
 	core->turn_cycles = clock_cycles();
 	counters_add(core->counters, COUNTER_CORE_SLEEP_NS, (uint64_t)(core->now_ns - begin_ns));
@@ -161,6 +165,13 @@ static void idle(struct core *core)
 	if (core->now_ns - core->idle_since_ns < core->spin_ns)
 		return;
 	sleep_on_descriptors(core);
+}
+
+static void work_again(struct core *core)
+{
+	core->idle_since_ns = 0;
+	if (core->wireport != NULL)
+		wireport_sleep_end(core->wireport);
 }
 
 /*
@@ -257,8 +268,8 @@ void core_run(struct core *core)
 		track(core, work);
 		if (work == 0)
 			idle(core);
-		else
-			core->idle_since_ns = 0;
+		else if (core->idle_since_ns != 0)
+			work_again(core);
 	}
 }
 

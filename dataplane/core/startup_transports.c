@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "base/err.h"
@@ -50,6 +51,7 @@ static struct nic_config config_of(const struct box *box, uint32_t index)
 		.buffers = BUFFERS,
 		.tcp_port = (uint16_t)box->config->port,
 		.is_plain = !box->config->dpdk_offloads,
+		.is_waited_for = strcmp(box->config->idle_mode, "busy") != 0,
 	};
 }
 

@@ -289,6 +289,7 @@ static void meet_changes(struct wireport *port)
 	}
 	port->link_changes = link_changes;
 	port->resets = resets;
+	port->has_interrupts_on = false; /* a device that was reset has them off */
 }
 
 static uint32_t poll_one(struct wireport *port, int64_t now_ns)

@@ -53,6 +53,18 @@ NODISCARD int wireport_thread_begin(struct wireport *port);
 /** Receive, run TCP and its timers, send. @return work done, 0 for none */
 uint32_t wireport_poll(struct wireport *port, int64_t now_ns);
 
+/** What becomes of a core that has nothing to do. */
+enum wireport_sleep {
+	WIREPORT_SLEEP,      /* it may, on wireport_wait_fd() */
+	WIREPORT_LOOK_AGAIN, /* it may, when the next wireport_poll() finds nothing */
+	WIREPORT_BLIND,      /* a port wakes nobody: it must be polled */
+};
+
+/** Have the ports wake the core from now on. */
+enum wireport_sleep wireport_sleep_begin(struct wireport *port);
+/** Awake, or there was something to do: they need not any more. */
+void wireport_sleep_end(struct wireport *port);
+
 /** @return descriptor that is readable when frames wait; -1: a port has none and must be polled */
 int wireport_wait_fd(const struct wireport *port);
 

@@ -86,6 +86,7 @@ struct wireport {
 	uint32_t turn_max;  /* this port's share of WIREPORT_TURN_SIZE */
 	bool is_burst_open; /* handed packets were put in since the last poll */
 	bool is_stopping;
+	bool has_interrupts_on;        /* since before the last poll, or the one to come */
 	bool was_down;                 /* the port took no frames for long, and none since */
 	uint32_t link_changes, resets; /* of the port, as far as they were met */
 	struct icmp_limit icmp_limit;

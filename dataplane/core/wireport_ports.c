@@ -78,3 +78,29 @@ int wireport_wait_fd(const struct wireport *port)
 {
 	return port->next == NULL ? nic_wait_fd(port->nic, port->queue) : port->epoll_fd;
 }
+
+enum wireport_sleep wireport_sleep_begin(struct wireport *port)
+{
+	bool is_blind = false, must_look = false;
+
+	for (; port != NULL; port = port->next) {
+		enum nic_wait wait;
+
+		if (port->has_interrupts_on)
+			continue;
+		wait = nic_wait_begin(port->nic, port->queue);
+		is_blind |= wait == NIC_WAIT_NOT;
+		must_look |= wait == NIC_WAIT_LOOK;
+		port->has_interrupts_on = wait == NIC_WAIT_LOOK;
+	}
+	return must_look ? WIREPORT_LOOK_AGAIN : is_blind ? WIREPORT_BLIND : WIREPORT_SLEEP;
+}
+
+void wireport_sleep_end(struct wireport *port)
+{
+	for (; port != NULL; port = port->next) {
+		if (port->has_interrupts_on)
+			nic_wait_end(port->nic, port->queue);
+		port->has_interrupts_on = false;
+	}
+}

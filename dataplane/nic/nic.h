@@ -5,7 +5,7 @@
  * its first buffer, where the port can: other buffers, or, to send, memory of somebody else that is
  * lent to it.
  *
- * nic_dpdk.c is every DPDK ethdev (rte_* is in this folder only), nic_mem.c a pair of ports joined in
+ * nic_dpdk.c is every DPDK ethdev (rte_* is in this folder only), nic_mem.h a pair of ports joined in
  * memory for tests. One queue pair per core; a port whose queues outnumber cores is an error.
  *
  * A port that is reset comes back with the same queues; meanwhile it receives and takes nothing.
@@ -20,8 +20,7 @@
 
 #include "base/defs.h"
 
-#define NIC_PORT_SIZE  256 /* text of nic_config.port with its end */
-#define NIC_MEM_QUEUES 4
+#define NIC_PORT_SIZE 256 /* text of nic_config.port with its end */
 
 struct nic;
 
@@ -69,6 +68,13 @@ enum nic_steering {
 	NIC_STEERING_COUNT
 };
 
+/* What becomes of a core that wants to sleep on a queue's descriptor. */
+enum nic_wait {
+	NIC_WAIT_NOT,   /* nobody would wake it */
+	NIC_WAIT_SLEEP, /* it may */
+	NIC_WAIT_LOOK, /* interrupts are on from now: what came before them has to be received first */
+};
+
 struct nic_config {
 	const char *port;     /* "af_xdp:IFACE", "memif:SOCKET", "tap:NAME" or a PCI address */
 	uint16_t queues;      /* one per core */
@@ -77,6 +83,7 @@ struct nic_config {
 	uint32_t buffers;     /* per queue; raised to the written sum of nic_dpdk.c */
 	uint16_t tcp_port;    /* of queue 0's core, the next one's is the next; 0: none */
 	bool is_plain;        /* use no offload that the port has */
+	bool is_waited_for;   /* cores call nic_wait_begin(): interrupts may wake them */
 };
 
 struct nic_stats {
@@ -100,6 +107,8 @@ struct nic_ops {
 	bool (*lent_end)(struct nic *nic, struct nic_lent *lent);
 	int (*lendable)(struct nic *nic, void *bytes, size_t size);
 	int (*wait_fd)(struct nic *nic, uint16_t queue);
+	enum nic_wait (*wait_begin)(struct nic *nic, uint16_t queue);
+	void (*wait_end)(struct nic *nic, uint16_t queue);
 	void (*stats)(struct nic *nic, struct nic_stats *ret_stats);
 	bool (*link_up)(struct nic *nic);
 	int (*thread_register)(struct nic *nic);
@@ -140,24 +149,8 @@ NODISCARD int nic_dpdk_open(const struct nic_config *config, struct nic **ret_ni
 /** @return bytes of huge or other memory that the ports take at most, and the library; 0 of none */
 uint64_t nic_dpdk_size(const struct nic_config *configs, uint32_t count);
 
-/**
- * Two ports joined by a wire of `depth` frames, for tests. Each has NIC_MEM_QUEUES queues to send on;
- * all that arrives is received on queue 0, as on a port without steering. They can whatever a test
- * puts into `offloads`, but NIC_RX_CHECKSUM.
- *
- * @param depth  frames under way in one direction, and half of the buffers of each port
- * @return 0; -ENOMEM
- */
-NODISCARD int nic_mem_open(uint16_t mtu, uint32_t depth, struct nic **ret_a, struct nic **ret_b);
-
 /** Register the calling thread with the port's library: each poll thread, before its first burst. */
 NODISCARD int nic_thread_register(struct nic *nic);
-
-/** Buffers held by the port, its rings included: what was never freed. Tests and reports only. */
-uint32_t nic_mem_in_use(struct nic *nic);
-
-/** Sent frames keep their buffers until it is called with false, as a port that is slow to read them. */
-void nic_mem_keep(struct nic *nic, bool keeps);
 
 /** @return frames received, 0 to max; each is freed by the caller with nic_packet_free(), once no
     `rest` is left */
@@ -257,21 +250,27 @@ static inline uint16_t nic_tx_burst(struct nic *nic, uint16_t queue, struct nic_
 	return sent;
 }
 
-/** @return descriptor that polls readable when frames wait; -1 the port has none */
+/** @return descriptor that polls readable when frames wait, within nic_wait_begin() and nic_wait_end();
+    -1 the port has none */
 static inline int nic_wait_fd(struct nic *nic, uint16_t queue)
 {
 	return nic->ops->wait_fd(nic, queue);
 }
 
-static inline void nic_stats(struct nic *nic, struct nic_stats *ret_stats)
+/** The core of the queue is about to sleep. After NIC_WAIT_LOOK it receives once more before it does. */
+static inline enum nic_wait nic_wait_begin(struct nic *nic, uint16_t queue)
 {
-	nic->ops->stats(nic, ret_stats);
+	return nic->ops->wait_begin(nic, queue);
 }
 
-static inline bool nic_link_up(struct nic *nic)
+/** After NIC_WAIT_LOOK, when it is awake: no more interrupts. */
+static inline void nic_wait_end(struct nic *nic, uint16_t queue)
 {
-	return nic->ops->link_up(nic);
+	nic->ops->wait_end(nic, queue);
 }
+
+void nic_stats(struct nic *nic, struct nic_stats *ret_stats);
+bool nic_link_up(struct nic *nic);
 
 /** @return nic.link_changes */
 static inline uint32_t nic_link_changes(const struct nic *nic)
@@ -291,10 +290,7 @@ static inline uint32_t nic_resets(const struct nic *nic)
  *
  * @context a thread that may block, never two at a time, while every queue is polled
  */
-static inline void nic_tend(struct nic *nic, int64_t now_ns)
-{
-	nic->ops->tend(nic, now_ns);
-}
+void nic_tend(struct nic *nic, int64_t now_ns);
 
 /** Stop and close; NULL is accepted. */
 void nic_close(struct nic *nic);

@@ -15,6 +15,7 @@
 
 #include "dataplane/nic/nic_dpdk_impl.h"
 #include "dataplane/nic/nic_eal.h"
+#include "dataplane/nic/nic_intr.h"
 #include "dataplane/nic/nic_pieces.h"
 
 static struct nic_dpdk *dpdk_of(struct nic *nic)
@@ -183,6 +184,27 @@ static int dpdk_wait_fd(struct nic *nic, uint16_t queue)
 	return dpdk_of(nic)->queues[queue].wait_fd;
 }
 
+static enum nic_wait dpdk_wait_begin(struct nic *nic, uint16_t queue)
+{
+	struct nic_dpdk *dpdk = dpdk_of(nic);
+	const struct nic_dpdk_queue *at = &dpdk->queues[queue];
+
+	if (!dpdk->has_interrupts)
+		return at->wait_fd >= 0 ? NIC_WAIT_SLEEP : NIC_WAIT_NOT;
+	if (stands_off(dpdk) || !at->has_interrupt || !nic_intr_begin(at))
+		return NIC_WAIT_NOT;
+	return NIC_WAIT_LOOK;
+}
+
+static void dpdk_wait_end(struct nic *nic, uint16_t queue)
+{
+	struct nic_dpdk *dpdk = dpdk_of(nic);
+	const struct nic_dpdk_queue *at = &dpdk->queues[queue];
+
+	if (!stands_off(dpdk) && at->has_interrupt)
+		nic_intr_end(at);
+}
+
 static void dpdk_stats(struct nic *nic, struct nic_stats *ret_stats)
 {
 	struct nic_dpdk *dpdk = dpdk_of(nic);
@@ -250,6 +272,8 @@ static const struct nic_ops dpdk_ops = {
 	.lent_end = nic_pieces_lent_end,
 	.lendable = dpdk_lendable,
 	.wait_fd = dpdk_wait_fd,
+	.wait_begin = dpdk_wait_begin,
+	.wait_end = dpdk_wait_end,
 	.stats = dpdk_stats,
 	.link_up = dpdk_link_up,
 	.thread_register = dpdk_thread_register,

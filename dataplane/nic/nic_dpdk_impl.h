@@ -23,7 +23,8 @@ struct nic_dpdk_queue {
 	uint16_t port_id;
 	uint16_t index; /* of its device's queues */
 	int wait_fd;    /* -1: none */
-	bool has_left;  /* atomic: its core stands off */
+	bool has_interrupt;
+	bool has_left; /* atomic: its core stands off */
 };
 
 /* One device, but for af_xdp one for each queue: its driver believes that a veth has one queue. */
@@ -44,9 +45,10 @@ struct nic_dpdk {
 	uint16_t device_count;
 	int lock_fd; /* one box per interface, one server per memif; -1: not locked */
 	bool is_plain;
-	bool lends_nothing;                     /* the device reaches its own memory only */
-	bool makes_ip;                          /* IP header checksums of packets that it cuts */
-	uint16_t tcp_port;                      /* of queue 0; 0: none */
+	bool has_interrupts; /* the devices are asked for those of their queues */
+	bool lends_nothing;  /* the device reaches its own memory only */
+	bool makes_ip;       /* IP header checksums of packets that it cuts */
+	uint16_t tcp_port;   /* of queue 0; 0: none */
 	uint64_t checksum_mask, checksum_right; /* bits of a packet that mean: it was verified */
 	bool is_halted;                         /* atomic: cores stand off */
 	uint32_t events;                        /* atomic: what nic_reset_tend() has to do */

@@ -7,6 +7,8 @@
  * What hardware does for a frame is done here in the simplest form: pieces are put together, payload
  * is cut into packets, checksums are made.
  */
+#include "dataplane/nic/nic_mem.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -15,8 +17,6 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
-
-#include "dataplane/nic/nic.h"
 
 #define HEADROOM        64
 #define ETH_SIZE        14
@@ -465,6 +465,19 @@ static int mem_wait_fd(struct nic *nic, uint16_t queue)
 	return -1;
 }
 
+static enum nic_wait mem_wait_begin(struct nic *nic, uint16_t queue)
+{
+	(void)nic;
+	(void)queue;
+	return NIC_WAIT_NOT;
+}
+
+static void mem_wait_end(struct nic *nic, uint16_t queue)
+{
+	(void)nic;
+	(void)queue;
+}
+
 static void mem_stats(struct nic *nic, struct nic_stats *ret_stats)
 {
 	*ret_stats = port_of(nic)->stats;
@@ -521,6 +534,8 @@ static const struct nic_ops mem_ops = {
 	.lent_end = mem_lent_end,
 	.lendable = mem_lendable,
 	.wait_fd = mem_wait_fd,
+	.wait_begin = mem_wait_begin,
+	.wait_end = mem_wait_end,
 	.stats = mem_stats,
 	.link_up = mem_link_up,
 	.thread_register = mem_thread_register,

@@ -29,6 +29,7 @@
 
 #include "dataplane/nic/nic_dpdk_impl.h"
 #include "dataplane/nic/nic_eal.h"
+#include "dataplane/nic/nic_intr.h"
 #include "dataplane/nic/nic_lock.h"
 #include "dataplane/nic/nic_memif.h"
 #include "dataplane/nic/nic_xsk.h"
@@ -308,6 +309,12 @@ static int setup_queues(struct nic_dpdk *dpdk, uint16_t index, uint16_t queues,
 	return 0;
 }
 
+/* Of each device. */
+static uint16_t queues_of(const struct nic_dpdk *dpdk)
+{
+	return dpdk->nic.queues / dpdk->device_count;
+}
+
 static uint16_t pieces_of(uint16_t told)
 {
 	return (uint16_t)(told > 0 ? MIN(told, NIC_PIECES_MAX) : NIC_PIECES_MAX);
@@ -343,7 +350,7 @@ static void use_pieces(struct nic_dpdk *dpdk, const struct rte_eth_dev_info *inf
 static int configure(struct nic_dpdk *dpdk, uint16_t index, char *reterr, size_t reterr_size)
 {
 	struct rte_eth_conf conf = { .rxmode = { .mq_mode = RTE_ETH_MQ_RX_NONE } };
-	uint16_t queues = dpdk->nic.queues / dpdk->device_count, id = dpdk->devices[index].id;
+	uint16_t queues = queues_of(dpdk), id = dpdk->devices[index].id;
 	struct rte_eth_dev_info info;
 	int r = rte_eth_dev_info_get(id, &info);
 
@@ -357,6 +364,7 @@ static int configure(struct nic_dpdk *dpdk, uint16_t index, char *reterr, size_t
 		use_offloads(dpdk, &info, &conf);
 		conf.intr_conf.lsc = (*info.dev_flags & RTE_ETH_DEV_INTR_LSC) != 0;
 		conf.intr_conf.rmv = (*info.dev_flags & RTE_ETH_DEV_INTR_RMV) != 0;
+		conf.intr_conf.rxq = dpdk->has_interrupts;
 	}
 	if (r == 0)
 		use_pieces(dpdk, &info, &conf);
@@ -391,6 +399,35 @@ static int start(struct nic_dpdk *dpdk, uint16_t index, char *reterr, size_t ret
 	return 0;
 }
 
+static void stop(struct nic_dpdk *dpdk, uint16_t index)
+{
+	struct nic_dpdk_device *device = &dpdk->devices[index];
+
+	nic_steer_remove(&device->steer, device->id);
+	nic_intr_close(dpdk, index, queues_of(dpdk));
+	if (device->is_started)
+		(void)rte_eth_dev_stop(device->id); /* closing, or a reset, follows either way */
+	device->is_started = false;
+}
+
+/* With interrupts where they are wanted; a driver that refuses them from the first is polled. */
+static int configure_and_start(struct nic_dpdk *dpdk, uint16_t index, char *reterr,
+			       size_t reterr_size)
+{
+	int r = configure(dpdk, index, reterr, reterr_size);
+
+	if (r == 0)
+		r = start(dpdk, index, reterr, reterr_size);
+	if (r != 0 && dpdk->has_interrupts && dpdk->queues[index].wait_fd < 0) {
+		dpdk->has_interrupts = false;
+		stop(dpdk, index);
+		return configure_and_start(dpdk, index, reterr, reterr_size);
+	}
+	if (r == 0 && dpdk->has_interrupts)
+		nic_intr_open(dpdk, index, queues_of(dpdk));
+	return r;
+}
+
 static int describe(struct nic_dpdk *dpdk, char *reterr, size_t reterr_size)
 {
 	struct rte_ether_addr mac;
@@ -412,9 +449,10 @@ static int describe(struct nic_dpdk *dpdk, char *reterr, size_t reterr_size)
 	}
 	memcpy(dpdk->nic.mac, mac.addr_bytes, sizeof(dpdk->nic.mac));
 	(void)snprintf(dpdk->nic.describe, sizeof(dpdk->nic.describe),
-		       "%s, %u queue%s%s, MTU %u%s%s", info.driver_name, dpdk->nic.queues,
+		       "%s, %u queue%s%s, MTU %u%s%s%s", info.driver_name, dpdk->nic.queues,
 		       dpdk->nic.queues == 1 ? "" : "s", steering[dpdk->nic.steering],
 		       dpdk->nic.mtu, (dpdk->nic.offloads & NIC_RX_MERGE) != 0 ? ", LRO" : "",
+		       dpdk->queues[0].has_interrupt ? ", interrupts" : "",
 		       nic_eal_on_hugepages() ? "" : ", without hugepages");
 	return 0;
 }
@@ -449,9 +487,7 @@ static int bring_up(struct nic_dpdk *dpdk, uint16_t index, char *reterr, size_t 
 {
 	int r = attach(dpdk, index, reterr, reterr_size);
 
-	if (r == 0)
-		r = configure(dpdk, index, reterr, reterr_size);
-	return r == 0 ? start(dpdk, index, reterr, reterr_size) : r;
+	return r == 0 ? configure_and_start(dpdk, index, reterr, reterr_size) : r;
 }
 
 int nic_setup_up(struct nic_dpdk *dpdk, char *reterr, size_t reterr_size)
@@ -469,21 +505,14 @@ int nic_setup_up(struct nic_dpdk *dpdk, char *reterr, size_t reterr_size)
 	return r;
 }
 
-static void stop(struct nic_dpdk_device *device)
+static void close_device(struct nic_dpdk *dpdk, uint16_t index)
 {
-	nic_steer_remove(&device->steer, device->id);
-	if (device->is_started)
-		(void)rte_eth_dev_stop(device->id); /* closing, or a reset, follows either way */
-	device->is_started = false;
-}
-
-static void close_device(struct nic_dpdk *dpdk, struct nic_dpdk_device *device)
-{
+	struct nic_dpdk_device *device = &dpdk->devices[index];
 	struct rte_eth_dev_info info;
 	bool has_info = rte_eth_dev_info_get(device->id, &info) == 0;
 
 	nic_reset_ignore(dpdk, device);
-	stop(device);
+	stop(dpdk, index);
 	(void)rte_eth_dev_close(device->id);
 	if (device->is_made && has_info)
 		(void)rte_dev_remove(info.device);
@@ -510,16 +539,13 @@ static int keep_address(struct nic_dpdk *dpdk, uint16_t index, char *reterr, siz
 /* In place, as far as its driver can. */
 static int reset(struct nic_dpdk *dpdk, uint16_t index, char *reterr, size_t reterr_size)
 {
-	struct nic_dpdk_device *device = &dpdk->devices[index];
 	int r;
 
-	stop(device);
-	r = rte_eth_dev_reset(device->id);
+	stop(dpdk, index);
+	r = rte_eth_dev_reset(dpdk->devices[index].id);
 	if (r == -ENOTSUP)
 		r = 0; /* to stop and to start again is all it has */
-	if (r == 0)
-		r = configure(dpdk, index, reterr, reterr_size);
-	return r == 0 ? start(dpdk, index, reterr, reterr_size) : r;
+	return r == 0 ? configure_and_start(dpdk, index, reterr, reterr_size) : r;
 }
 
 int nic_setup_again(struct nic_dpdk *dpdk, bool is_gone, char *reterr, size_t reterr_size)
@@ -531,7 +557,7 @@ int nic_setup_again(struct nic_dpdk *dpdk, bool is_gone, char *reterr, size_t re
 
 		if (is_gone || !device->is_open || reset(dpdk, i, reterr, reterr_size) != 0) {
 			if (device->is_open)
-				close_device(dpdk, device);
+				close_device(dpdk, i);
 			r = bring_up(dpdk, i, reterr, reterr_size);
 		}
 		if (r == 0)
@@ -544,10 +570,11 @@ void nic_setup_down(struct nic_dpdk *dpdk)
 {
 	for (uint16_t i = dpdk->device_count; i > 0; i--) {
 		if (dpdk->devices[i - 1].is_open)
-			close_device(dpdk, &dpdk->devices[i - 1]);
+			close_device(dpdk, (uint16_t)(i - 1));
 	}
 	for (uint16_t i = 0; i < dpdk->nic.queues; i++)
 		rte_mempool_free(dpdk->queues[i].pool);
+	nic_intr_free(dpdk);
 	if (dpdk->lock_fd >= 0)
 		(void)close(dpdk->lock_fd);
 }
@@ -560,6 +587,8 @@ void nic_setup_plan(struct nic_dpdk *dpdk, const struct nic_config *config, enum
 	dpdk->descriptors = config->descriptors;
 	dpdk->lock_fd = -1;
 	dpdk->is_plain = config->is_plain;
+	dpdk->has_interrupts =
+		config->is_waited_for && (kind == NIC_PORT_PCI || kind == NIC_PORT_VIRTIO);
 	dpdk->tcp_port = config->tcp_port;
 	dpdk->checksum_mask = 0;
 	dpdk->checksum_right = 1; /* no packet has it */

@@ -7,7 +7,7 @@
 #include "base/portlist.h"
 
 #include "dataplane/core/wireport.h"
-#include "dataplane/nic/nic.h"
+#include "dataplane/nic/nic_mem.h"
 
 #include "../unit/storage/uring_fake.h"
 #include "gate_count.h"

@@ -33,6 +33,13 @@ struct stub_counts {
 	bool ended;       /* a session saw the end of its input */
 	struct link *last;
 	struct mesh_item *snapshot;
+	/* a port with interrupts */
+	bool has_interrupts;
+	uint32_t polls, sleeps, looks; /* polled; said to sleep, and to look first */
+	uint32_t work_each;            /* of so many polls one finds work; 0: none does */
+	bool is_armed, was_worked;     /* interrupts are on; the last poll found work */
+	uint32_t looked_at;            /* polls, when they were put on */
+	uint32_t blind, noisy;         /* put on without a look; on while there was work */
 };
 
 static struct stub_counts stub;
@@ -150,13 +157,38 @@ uint32_t wireport_poll(struct wireport *port, int64_t now_ns)
 {
 	(void)port;
 	(void)now_ns;
-	return 0;
+	stub.polls++;
+	stub.noisy += stub.was_worked && stub.is_armed;
+	stub.was_worked = stub.work_each > 0 && stub.polls % stub.work_each == 0;
+	return stub.was_worked;
 }
 
 int wireport_wait_fd(const struct wireport *port)
 {
 	(void)port;
 	return -1;
+}
+
+enum wireport_sleep wireport_sleep_begin(struct wireport *port)
+{
+	(void)port;
+	if (!stub.has_interrupts)
+		return WIREPORT_BLIND;
+	if (!stub.is_armed) {
+		stub.is_armed = true;
+		stub.looked_at = stub.polls;
+		stub.looks++;
+		return WIREPORT_LOOK_AGAIN;
+	}
+	stub.blind += stub.polls == stub.looked_at;
+	stub.sleeps++;
+	return WIREPORT_SLEEP;
+}
+
+void wireport_sleep_end(struct wireport *port)
+{
+	(void)port;
+	stub.is_armed = false;
 }
 
 int64_t wireport_next_ns(const struct wireport *port)

@@ -86,7 +86,9 @@ static void *run(void *arg)
 	return NULL;
 }
 
-/* Run a core without transports for a while. @return time that its loop took */
+static uint32_t port_work_each; /* of the port that run_for() gives the core; 0: it has none */
+
+/* Run a core without sockets for a while. @return time that its loop took */
 static int64_t run_for(const char *idle_mode, int64_t calibrate_percent, struct counters *counters)
 {
 	const struct chunk_identity identity = { .boot_id = "test" };
@@ -110,6 +112,12 @@ static int64_t run_for(const char *idle_mode, int64_t calibrate_percent, struct 
 	args.mesh = mesh_new(1);
 	core = core_new(&args);
 	assert_non_null(core);
+	if (port_work_each > 0) {
+		stub.has_interrupts = true;
+		stub.work_each = port_work_each;
+		core->wireport = (struct wireport *)&stub; /* the stub looks at none */
+		core->is_serving = true;
+	}
 	assert_int_equal(pthread_create(&thread, NULL, run, core), 0);
 	(void)poll(NULL, 0, 50);
 	list_init(&stop.node);
@@ -139,6 +147,22 @@ static void test_core_counts_all_its_time(void **state)
 	}
 }
 
+/* What came before its port was asked to wake it is found before it sleeps; while there is work nobody
+   needs to wake it. */
+static void test_core_looks_once_more_before_it_sleeps(void **state)
+{
+	struct counters counters;
+
+	(void)state;
+	port_work_each = 7;
+	(void)run_for("intr", 30, &counters); /* known work ends each sleep soon */
+	port_work_each = 0;
+	assert_true(stub.sleeps > 3);
+	assert_true(stub.looks >= stub.sleeps);
+	assert_int_equal(stub.blind, 0);
+	assert_int_equal(stub.noisy, 0);
+}
+
 static void test_core_counts_known_work_as_busy(void **state)
 {
 	struct counters counters;
@@ -158,6 +182,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_core_ring_keeps_the_lock_of_the_directory),
 		cmocka_unit_test(test_core_counts_all_its_time),
+		cmocka_unit_test(test_core_looks_once_more_before_it_sleeps),
 		cmocka_unit_test(test_core_counts_known_work_as_busy),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

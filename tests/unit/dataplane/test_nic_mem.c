@@ -9,7 +9,7 @@
 
 #include "base/bytes.h"
 
-#include "dataplane/nic/nic.h"
+#include "dataplane/nic/nic_mem.h"
 
 #include "cm.h"
 

@@ -3,8 +3,8 @@
  * A DPDK port with all that hardware brings, and no hardware: virtio on our side, DPDK's vhost driver as
  * the switch on the other. Frames cross on two queues; merged ones arrive in pieces that are held and
  * freed alone, with their checksums vouched for; missing checksums are put in by the port, which also
- * takes several segments as one frame; and a switch that goes away and comes back finds the port again,
- * while its cores poll on.
+ * takes several segments as one frame; a core that sleeps is woken by its queue's interrupt, and misses
+ * none; and a switch that goes away and comes back finds the port again, while its cores poll on.
  */
 #include <poll.h>
 #include <pthread.h>
@@ -140,14 +140,15 @@ static struct rte_mbuf *peer_receive(uint16_t queue)
 
 /* ---- ours ---- */
 
-static struct nic *open_port(bool is_plain)
+static struct nic *open_port_for(bool is_plain, bool is_waited_for)
 {
 	char port[96], error[256] = "";
 	const struct nic_config config = { .port = port,
 					   .queues = QUEUES,
 					   .mtu = 1500,
 					   .descriptors = 256,
-					   .is_plain = is_plain };
+					   .is_plain = is_plain,
+					   .is_waited_for = is_waited_for };
 	struct nic *nic = NULL;
 	int r;
 
@@ -157,6 +158,11 @@ static struct nic *open_port(bool is_plain)
 		print_message("%s\n", error);
 	assert_int_equal(r, 0);
 	return nic;
+}
+
+static struct nic *open_port(bool is_plain)
+{
+	return open_port_for(is_plain, false);
 }
 
 static void receive(struct nic *nic, uint16_t queue, struct nic_packet *ret_packet)
@@ -374,6 +380,88 @@ static void test_nic_virtio_plain_uses_no_offload(void **state)
 	peer_down();
 }
 
+/* ---- interrupts ---- */
+
+#define ROUNDS 400
+
+static bool take_frame(struct nic *nic, uint16_t queue)
+{
+	struct nic_packet packet;
+
+	if (nic_rx_burst(nic, queue, &packet, 1) != 1)
+		return false;
+	nic_packet_free(nic, queue, packet.handle);
+	return true;
+}
+
+/* As a core does it: ask to be woken, look once more, sleep. @return whether there was a frame */
+static bool sleep_for_frame(struct nic *nic, uint16_t queue, int wait_ms_max)
+{
+	struct pollfd fd = { .fd = nic_wait_fd(nic, queue), .events = POLLIN };
+
+	assert_int_equal(nic_wait_begin(nic, queue), NIC_WAIT_LOOK);
+	if (!take_frame(nic, queue)) {
+		int ready = poll(&fd, 1, wait_ms_max);
+
+		nic_wait_end(nic, queue);
+		return ready == 1 && take_frame(nic, queue);
+	}
+	nic_wait_end(nic, queue);
+	return true;
+}
+
+static void *send_now_and_then(void *arg)
+{
+	uint32_t *taken = arg;
+
+	for (uint32_t i = 0; i < ROUNDS; i++) {
+		int64_t end_ns = clock_now_ns() + (int64_t)(i % 50) * 4000;
+
+		while (__atomic_load_n(taken, __ATOMIC_ACQUIRE) < i || clock_now_ns() < end_ns)
+			continue;
+		peer_send(0, chain_of(FRAME_SIZE));
+	}
+	return NULL;
+}
+
+static void test_nic_virtio_wakes_who_sleeps(void **state)
+{
+	uint32_t taken = 0;
+	pthread_t sender;
+	struct nic *nic;
+
+	(void)state;
+	peer_up();
+	nic = open_port_for(false, true);
+	assert_int_equal(nic_thread_register(nic), 0);
+	assert_non_null(strstr(nic->describe, "interrupts"));
+	for (uint16_t i = 0; i < QUEUES; i++) {
+		struct pollfd fd = { .fd = nic_wait_fd(nic, i), .events = POLLIN };
+
+		assert_true(fd.fd >= 0);
+		assert_false(sleep_for_frame(nic, i, 20)); /* nothing came */
+		peer_send((uint16_t)(1 - i), chain_of(FRAME_SIZE));
+		assert_false(sleep_for_frame(nic, i, 20)); /* on the other queue */
+		assert_true(sleep_for_frame(nic, (uint16_t)(1 - i), 0));
+		/* Awake: nobody is told. */
+		peer_send(i, chain_of(FRAME_SIZE));
+		assert_int_equal(poll(&fd, 1, 20), 0);
+		assert_true(take_frame(nic, i));
+	}
+	/* Whatever moment a frame chooses, it is looked at or wakes. */
+	assert_int_equal(pthread_create(&sender, NULL, send_now_and_then, &taken), 0);
+	while (taken < ROUNDS) {
+		int64_t end_ns = clock_now_ns() + WAIT_NS;
+
+		while (!sleep_for_frame(nic, 0, 5000))
+			assert_true(clock_now_ns() < end_ns - WAIT_NS / 2);
+		__atomic_store_n(&taken, taken + 1, __ATOMIC_RELEASE);
+	}
+	assert_int_equal(pthread_join(sender, NULL), 0);
+	nic_close(nic);
+	peer_down();
+}
+
 /* ---- a switch that goes away ---- */
 
 static bool cores_end; /* atomic */
@@ -417,7 +505,7 @@ static void test_nic_virtio_survives_its_switch(void **state)
 
 	(void)state;
 	peer_up();
-	nic = open_port(false);
+	nic = open_port_for(false, true);
 	memcpy(mac, nic->mac, 6);
 	cores_end = false;
 	assert_int_equal(pthread_create(&core, NULL, core_run, nic), 0);
@@ -435,6 +523,15 @@ static void test_nic_virtio_survives_its_switch(void **state)
 		for (int waited = 0; waited < 5000 && nic_link_changes(nic) == changes; waited++)
 			wait_ms();
 		assert_true(nic_link_changes(nic) > changes);
+		/* As soon as it is to be reset, nobody sleeps on it, nor enters its driver for that. */
+		for (int turn = 0; turn < 1000; turn++) {
+			nic_tend(nic, clock_now_ns());
+			if (nic_wait_begin(nic, 0) == NIC_WAIT_NOT)
+				break;
+			assert_int_not_equal(turn, 999);
+			nic_wait_end(nic, 0);
+			wait_ms();
+		}
 		for (int turn = 0; turn < 300; turn++) { /* nobody is there for a while */
 			nic_tend(nic, clock_now_ns());
 			(void)nic_rx_burst(nic, 0, &packet, 0);
@@ -448,6 +545,8 @@ static void test_nic_virtio_survives_its_switch(void **state)
 		tend_until_back(nic, i);
 		assert_memory_equal(nic->mac, mac, 6);
 		exchange(nic, 0);
+		peer_send(0, chain_of(FRAME_SIZE)); /* and it wakes as it did */
+		assert_true(sleep_for_frame(nic, 0, 5000));
 	}
 	nic_packet_free(nic, 0, held.handle);
 	__atomic_store_n(&cores_end, true, __ATOMIC_RELEASE);
@@ -488,6 +587,7 @@ int main(void)
 		cmocka_unit_test(test_nic_virtio_merged_frames_come_in_pieces),
 		cmocka_unit_test(test_nic_virtio_frames_to_cut),
 		cmocka_unit_test(test_nic_virtio_plain_uses_no_offload),
+		cmocka_unit_test(test_nic_virtio_wakes_who_sleeps),
 		cmocka_unit_test(test_nic_virtio_survives_its_switch),
 	};
 

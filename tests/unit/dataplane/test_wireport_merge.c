@@ -11,6 +11,7 @@
 #include "dataplane/core/wireport_merge.h"
 #include "dataplane/net/checksum.h"
 #include "dataplane/net/ip4.h"
+#include "dataplane/nic/nic_mem.h"
 
 #include "cm.h"
 

@@ -18,6 +18,7 @@
 
 #include "dataplane/core/wireport_impl.h"
 #include "dataplane/net/checksum.h"
+#include "dataplane/nic/nic_mem.h"
 
 #include "cm.h"
 
@@ -46,6 +47,8 @@ struct side {
 	bool is_connected, is_closed;
 	bool is_away; /* the port is being reset */
 	int wait_fd;
+	enum nic_wait wait; /* what becomes of who wants to sleep */
+	uint32_t begun, ended;
 	struct nic_ops ops;
 	const struct nic_ops *mem_ops;
 };
@@ -263,6 +266,19 @@ static int port_wait_fd(struct nic *nic, uint16_t queue)
 	return side_of(nic)->wait_fd;
 }
 
+static enum nic_wait port_wait_begin(struct nic *nic, uint16_t queue)
+{
+	(void)queue;
+	side_of(nic)->begun++;
+	return side_of(nic)->wait;
+}
+
+static void port_wait_end(struct nic *nic, uint16_t queue)
+{
+	(void)queue;
+	side_of(nic)->ended++;
+}
+
 /* ---- the world ---- */
 
 static void step(void)
@@ -315,6 +331,8 @@ static void side_up(uint32_t index)
 	side->ops.rx_burst = port_rx;
 	side->ops.tx_burst = port_tx;
 	side->ops.wait_fd = port_wait_fd;
+	side->ops.wait_begin = port_wait_begin;
+	side->ops.wait_end = port_wait_end;
 	side->near->ops = &side->ops;
 	side->stack = tcp_stack_new(&tcp, &client_ops, side, &w.counters[CORES], w.now_ns);
 	assert_non_null(side->stack);
@@ -624,6 +642,36 @@ static void test_wireport_ports_wake_for_each(void **state)
 	(void)close(w.sides[1].wait_fd);
 }
 
+/* Each port is asked to wake the core; one that can do so only from now on wants another look, one that
+   cannot keeps the core looking. */
+static void test_wireport_ports_are_asked_to_wake(void **state)
+{
+	struct wireport *first = w.core[0].wireport;
+	struct side *a = &w.sides[0], *b = &w.sides[1];
+
+	(void)state;
+	a->wait = b->wait = NIC_WAIT_SLEEP;
+	assert_int_equal(wireport_sleep_begin(first), WIREPORT_SLEEP);
+	wireport_sleep_end(first);
+	assert_int_equal(a->ended + b->ended, 0); /* nothing was put on */
+	b->wait = NIC_WAIT_LOOK;
+	assert_int_equal(wireport_sleep_begin(first), WIREPORT_LOOK_AGAIN);
+	assert_int_equal(wireport_sleep_begin(first), WIREPORT_SLEEP);
+	assert_int_equal(b->begun, 2); /* it is on */
+	wireport_sleep_end(first);
+	wireport_sleep_end(first);
+	assert_int_equal(b->ended, 1);
+	assert_int_equal(a->ended, 0);
+	a->wait = NIC_WAIT_NOT;
+	assert_int_equal(wireport_sleep_begin(first), WIREPORT_LOOK_AGAIN);
+	assert_int_equal(wireport_sleep_begin(first), WIREPORT_BLIND);
+	/* A device that was reset has forgotten. */
+	__atomic_add_fetch(&b->near->resets, 1, __ATOMIC_RELAXED);
+	step();
+	assert_int_equal(wireport_sleep_begin(first), WIREPORT_LOOK_AGAIN);
+	wireport_sleep_end(first);
+}
+
 #define ROW(name) cmocka_unit_test_setup_teardown(name, world_up, world_down)
 
 int main(void)
@@ -637,6 +685,7 @@ int main(void)
 		ROW(test_wireport_ports_one_is_reset_and_the_other_goes_on),
 		ROW(test_wireport_ports_are_due_each),
 		ROW(test_wireport_ports_wake_for_each),
+		ROW(test_wireport_ports_are_asked_to_wake),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,8 @@
 
 #include "base/portlist.h"
 
+#include "dataplane/nic/nic_mem.h"
+
 #include "wireport_rig.h"
 
 static const struct portlist_port near_settings = { .address = BOX,

@@ -7,18 +7,13 @@
 #include "base/bytes.h"
 #include "base/check.h"
 
-#include "dataplane/net/arp.h"
-#include "dataplane/net/checksum.h"
-#include "dataplane/net/eth.h"
-#include "dataplane/net/ip4.h"
-#include "dataplane/tcp/tcp.h"
+#include "../unit/dataplane/far_end.h"
 
-#define BOX    GATE_BOX_ADDRESS
-#define PEER   0x0a4d0001U
-#define PORT   9092
-#define FROM   40000
-#define BURST  32
-#define HEADER 34 /* Ethernet and IPv4 */
+#define BOX   GATE_BOX_ADDRESS
+#define PEER  0x0a4d0001U
+#define PORT  9092
+#define FROM  40000
+#define BURST 32
 
 static struct {
 	struct nic *nic;
@@ -34,34 +29,19 @@ static struct {
 	size_t in_size;
 } peer;
 
-static void transmit(struct nic_packet *packet, uint16_t size)
-{
-	packet->size = size;
-	CHECK(nic_tx_burst(peer.nic, 0, packet, 1) == 1);
-}
-
 static bool on_emit(void *ctx, const struct tcp_segment_out *out)
 {
-	uint16_t size = (uint16_t)(out->header_size + out->payload_size), sum;
 	struct nic_packet packet;
-	uint8_t *tcp;
+	uint8_t *payload;
 
 	(void)ctx;
-	if (!nic_tx_alloc(peer.nic, 0, &packet))
+	payload = far_end_begin(peer.nic, peer.box_mac, out, &packet);
+	if (payload == NULL)
 		return false;
-	eth_write(packet.data, peer.box_mac, peer.nic->mac, ETH_IP4);
-	ip4_write(packet.data + 14, out->tuple.local_address, out->tuple.peer_address, IP4_TCP, 7,
-		  size);
-	tcp = packet.data + HEADER;
-	memcpy(tcp, out->header, out->header_size);
 	if (out->payload_size > 0)
-		memcpy(tcp + out->header_size, peer.out + peer.out_acked + out->payload_pos,
-		       out->payload_size);
-	sum = checksum_fold(checksum_add(
-		checksum_pseudo(out->tuple.local_address, out->tuple.peer_address, IP4_TCP, size),
-		tcp, size));
-	memcpy(tcp + 16, &sum, sizeof(sum));
-	transmit(&packet, (uint16_t)(HEADER + size));
+		memcpy(payload, peer.out + peer.out_acked + out->payload_pos, out->payload_size);
+	far_end_seal(out, &packet);
+	CHECK(nic_tx_burst(peer.nic, 0, &packet, 1) == 1);
 	return true;
 }
 
@@ -169,17 +149,13 @@ void gate_peer_close(void)
 
 static void answer_arp(const struct eth_frame *frame)
 {
-	struct arp_packet arp, answer = { .sender = PEER };
 	struct nic_packet packet;
+	struct arp_packet arp;
 
 	if (!arp_parse(frame->bytes, frame->size, &arp) || !arp.is_request || arp.target != PEER)
 		return;
-	CHECK(nic_tx_alloc(peer.nic, 0, &packet));
-	answer.target = arp.sender;
-	memcpy(answer.sender_mac, peer.nic->mac, 6);
-	eth_write(packet.data, arp.sender_mac, peer.nic->mac, ETH_ARP);
-	arp_write(packet.data + 14, &answer, arp.sender_mac);
-	transmit(&packet, 42);
+	CHECK(far_end_answer(peer.nic, PEER, &arp, &packet));
+	CHECK(nic_tx_burst(peer.nic, 0, &packet, 1) == 1);
 }
 
 static void receive(const struct nic_packet *packet)
@@ -194,12 +170,7 @@ static void receive(const struct nic_packet *packet)
 		return;
 	}
 	CHECK(ip4_parse(frame.bytes, frame.size, false, &ip) == IP4_OK);
-	in = (struct tcp_segment_in){ .source_address = ip.source,
-				      .destination_address = ip.destination,
-				      .bytes = ip.bytes,
-				      .size = ip.size,
-				      .buffer = packet->handle,
-				      .ecn = ip.ecn };
+	in = far_end_segment(packet, &ip);
 	tcp_input(peer.tcp, &in, peer.now_ns);
 }
 

@@ -18,6 +18,7 @@
 #include "dataplane/tcp/tcp_ecn.h"
 
 #include "cm.h"
+#include "far_end.h"
 
 #define CORES    2
 #define BOX      0x0a4d0002U
@@ -115,12 +116,8 @@ static bool client_emit_large(const struct tcp_segment_out *out)
 	struct nic_packet packet;
 	uint16_t sum;
 
-	if (!nic_tx_alloc(w.far, 0, &packet))
+	if (far_end_begin(w.far, w.near->mac, out, &packet) == NULL)
 		return false;
-	eth_write(packet.data, w.near->mac, w.far->mac, ETH_IP4);
-	ip4_write(packet.data + 14, out->tuple.local_address, out->tuple.peer_address, IP4_TCP, 7,
-		  (uint16_t)(out->header_size + out->payload_size));
-	memcpy(packet.data + 34, out->header, out->header_size);
 	sum = (uint16_t)~checksum_fold(
 		checksum_pseudo(out->tuple.local_address, out->tuple.peer_address, IP4_TCP, 0));
 	memcpy(packet.data + 50, &sum, 2);
@@ -142,28 +139,19 @@ static bool client_emit_large(const struct tcp_segment_out *out)
 
 static bool client_emit(void *ctx, const struct tcp_segment_out *out)
 {
-	uint16_t size = (uint16_t)(out->header_size + out->payload_size), sum;
 	struct nic_packet packet;
-	uint8_t *tcp;
+	uint8_t *payload;
 
 	(void)ctx;
 	if (out->mss > 0)
 		return client_emit_large(out);
-	if (!nic_tx_alloc(w.far, 0, &packet))
+	payload = far_end_begin(w.far, w.near->mac, out, &packet);
+	if (payload == NULL)
 		return false;
-	eth_write(packet.data, w.near->mac, w.far->mac, ETH_IP4);
-	ip4_write(packet.data + 14, out->tuple.local_address, out->tuple.peer_address, IP4_TCP, 7,
-		  size);
 	if (out->ecn != 0)
 		ip4_set_ecn(packet.data + 14, w.mark != 0 ? w.mark : out->ecn);
-	tcp = packet.data + 34;
-	memcpy(tcp, out->header, out->header_size);
-	memcpy(tcp + out->header_size, w.sent + w.sent_pos + out->payload_pos, out->payload_size);
-	sum = checksum_fold(checksum_add(
-		checksum_pseudo(out->tuple.local_address, out->tuple.peer_address, IP4_TCP, size),
-		tcp, size));
-	memcpy(tcp + 16, &sum, 2);
-	packet.size = (uint16_t)(34 + size);
+	memcpy(payload, w.sent + w.sent_pos + out->payload_pos, out->payload_size);
+	far_end_seal(out, &packet);
 	(void)nic_tx_burst(w.far, 0, &packet, 1); /* a full wire is a lost packet */
 	return true;
 }
@@ -239,7 +227,7 @@ static const struct tcp_ops client_ops = {
 
 static void client_arp(const struct eth_frame *frame)
 {
-	struct arp_packet arp, answer = { .sender = CLIENT };
+	struct arp_packet arp;
 	struct nic_packet packet;
 
 	assert_true(arp_parse(frame->bytes, frame->size, &arp));
@@ -255,13 +243,8 @@ static void client_arp(const struct eth_frame *frame)
 	}
 	assert_int_equal(arp.target, CLIENT);
 	w.arp_asked++;
-	if (w.mutes_arp || !nic_tx_alloc(w.far, 0, &packet))
+	if (w.mutes_arp || !far_end_answer(w.far, CLIENT, &arp, &packet))
 		return;
-	answer.target = arp.sender;
-	memcpy(answer.sender_mac, w.far->mac, 6);
-	eth_write(packet.data, arp.sender_mac, w.far->mac, ETH_ARP);
-	arp_write(packet.data + 14, &answer, arp.sender_mac);
-	packet.size = 42;
 	assert_int_equal(nic_tx_burst(w.far, 0, &packet, 1), 1);
 }
 
@@ -289,12 +272,7 @@ static void client_receive(struct nic_packet *packet)
 								    IP4_TCP, (uint16_t)ip.size),
 						    ip.bytes, ip.size)),
 			 0);
-	in = (struct tcp_segment_in){ .source_address = ip.source,
-				      .destination_address = ip.destination,
-				      .bytes = ip.bytes,
-				      .size = ip.size,
-				      .buffer = packet->handle,
-				      .ecn = ip.ecn };
+	in = far_end_segment(packet, &ip);
 	w.ecn_capable += ip.ecn == TCP_ECN_ECT0;
 	tcp_input(w.client, &in, w.now_ns);
 }

@@ -16,6 +16,9 @@ static const struct portlist_port near_settings = { .address = BOX,
 						    .host = "10.77.0.2" };
 static uint32_t near_offloads; /* of the box's port, from the next start on */
 static uint16_t client_tso;    /* what the client sends at once; 0: a segment */
+/* The wire between box and client: in memory, unless a test brings another. */
+static int (*open_ports)(uint16_t mtu, uint32_t depth, struct nic **ret_near,
+			 struct nic **ret_far) = nic_mem_open;
 
 static void step(void)
 {
@@ -64,7 +67,7 @@ static int world_up(void **state)
 	session_budget = SIZE_MAX;
 	session_taken = 0;
 	session_refuses = session_owes = false;
-	assert_int_equal(nic_mem_open(1500, DEPTH, &w.near, &w.far), 0);
+	assert_int_equal(open_ports(1500, DEPTH, &w.near, &w.far), 0);
 	w.near->offloads = near_offloads;
 	w.far->offloads = client_tso > 0 ? NIC_TX_CHECKSUM | NIC_TX_PIECES | NIC_TX_SPLIT : 0;
 	tcp.tso_size = client_tso;
@@ -115,8 +118,10 @@ static int world_down(void **state)
 		nic_packet_free(w.far, 0, packet.handle);
 	for (struct nic_packet packet; nic_rx_burst(w.near, 0, &packet, 1) == 1;)
 		nic_packet_free(w.near, 0, packet.handle);
-	assert_int_equal(nic_mem_in_use(w.near), 0);
-	assert_int_equal(nic_mem_in_use(w.far), 0);
+	if (open_ports == nic_mem_open) {
+		assert_int_equal(nic_mem_in_use(w.near), 0);
+		assert_int_equal(nic_mem_in_use(w.far), 0);
+	}
 	mesh_free(w.mesh);
 	nic_close(w.near);
 	nic_close(w.far);

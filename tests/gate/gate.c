@@ -187,6 +187,12 @@ static void open_produce_1m(void)
 	make_produce(1000, 1024);
 }
 
+static void open_produce_1m_merged(void)
+{
+	gate_box_open_wire(NIC_RX_MERGE);
+	make_produce(1000, 1024);
+}
+
 static void open_fetch_1m_on(uint32_t offloads)
 {
 	gate_box_open_wire(offloads);
@@ -282,6 +288,7 @@ static const struct gate_case {
 	uint32_t count;
 } cases[] = {
 	{ "packet_received", open_produce_1m, send_wire, gate_box_close, 1 },
+	{ "packet_received_merged", open_produce_1m_merged, send_wire, gate_box_close, 1 },
 	{ "packet_sent", open_fetch_1m, receive_wire, gate_box_close, 1 },
 	{ "packet_sent_lent", open_fetch_1m_lent, receive_wire, gate_box_close, 1 },
 	{ "packet_sent_split", open_fetch_1m_split, receive_wire, gate_box_close, 1 },

@@ -16,6 +16,7 @@
 #define TURN_NS       INT64_C(20000)
 #define SEGMENT       1448 /* MTU 1500 less headers with time stamps */
 #define TURNS_MAX     200000
+#define MERGED        (44 * SEGMENT) /* of one frame of a port that merges */
 #define WIRE_DEPTH    1024
 #define PER_TURN_MAX  256
 #define OUT_PEEKS_MAX 16
@@ -122,6 +123,8 @@ static void port_open(uint32_t offloads)
 	ops.lent_end = port_lent_end;
 	near->ops = &ops;
 	near->offloads = offloads;
+	if ((offloads & NIC_RX_MERGE) != 0) /* what it has merged, the far one leaves whole */
+		far->offloads = NIC_TX_CHECKSUM | NIC_TX_PIECES | NIC_TX_SPLIT;
 }
 
 /* ---- the box ---- */
@@ -142,7 +145,7 @@ void gate_box_open_wire(uint32_t offloads)
 	core = box->cores[0];
 	port_open(offloads);
 	CHECK(wireport_new(core, near, &settings, reason, sizeof(reason)) == 0);
-	gate_peer_open(far, near->mac, core->now_ns);
+	gate_peer_open(far, near->mac, (offloads & NIC_RX_MERGE) != 0 ? MERGED : 0, core->now_ns);
 	for (uint32_t i = 0; i < TURNS_MAX && !gate_peer_is_connected(); i++)
 		gate_box_turn();
 	CHECK(gate_peer_is_connected());

@@ -35,6 +35,9 @@ static bool on_emit(void *ctx, const struct tcp_segment_out *out)
 	uint8_t *payload;
 
 	(void)ctx;
+	if (out->mss > 0)
+		return far_end_send_large(peer.nic, peer.box_mac, out,
+					  peer.out + peer.out_acked + out->payload_pos, out->mss);
 	payload = far_end_begin(peer.nic, peer.box_mac, out, &packet);
 	if (payload == NULL)
 		return false;
@@ -114,11 +117,12 @@ static const struct tcp_ops ops = {
 	.release = on_release,
 };
 
-void gate_peer_open(struct nic *nic, const uint8_t mac[6], int64_t now_ns)
+void gate_peer_open(struct nic *nic, const uint8_t mac[6], uint16_t tso_size, int64_t now_ns)
 {
 	const struct tcp_config config = { .connections_max = 4,
 					   .held_pieces_max = 64,
 					   .mss = 1460,
+					   .tso_size = tso_size,
 					   .window_max = 1U << 20,
 					   .rto_min_ms = 200,
 					   .time_wait_ms = 100,

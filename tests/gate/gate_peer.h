@@ -12,8 +12,12 @@
 #define GATE_BOX_ADDRESS     0x0a4d0002U
 #define GATE_PEER_ANSWER_MAX (4U * 1024 * 1024)
 
-/** @param nic  the far port. @param mac  the box's station. Borrowed until gate_peer_close() */
-void gate_peer_open(struct nic *nic, const uint8_t mac[6], int64_t now_ns);
+/**
+ * @param nic  the far port, borrowed until gate_peer_close()
+ * @param mac  the box's station
+ * @param tso_size  payload that goes as one frame; 0: a segment
+ */
+void gate_peer_open(struct nic *nic, const uint8_t mac[6], uint16_t tso_size, int64_t now_ns);
 void gate_peer_close(void);
 
 /** Receive, run TCP and its timers, send. */

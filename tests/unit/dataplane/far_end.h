@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#include "base/check.h"
+
 #include "dataplane/net/arp.h"
 #include "dataplane/net/checksum.h"
 #include "dataplane/net/eth.h"
@@ -43,6 +45,40 @@ static inline void far_end_seal(const struct tcp_segment_out *out, struct nic_pa
 		checksum_pseudo(out->tuple.local_address, out->tuple.peer_address, IP4_TCP, size),
 		tcp, size));
 	memcpy(tcp + 16, &sum, sizeof(sum));
+}
+
+/**
+ * Send several segments as one frame, in buffers of `piece` bytes: the port cuts it, or leaves it whole for a
+ * near one that merges.
+ *
+ * @return false: no buffer; a full wire is a lost frame
+ */
+static inline bool far_end_send_large(struct nic *nic, const uint8_t to[6],
+				      const struct tcp_segment_out *out, const uint8_t *payload,
+				      uint32_t piece)
+{
+	struct nic_packet packet;
+	uint16_t sum;
+
+	if (far_end_begin(nic, to, out, &packet) == NULL)
+		return false;
+	/* The port adds up the rest. */
+	sum = (uint16_t)~checksum_fold(
+		checksum_pseudo(out->tuple.local_address, out->tuple.peer_address, IP4_TCP, 0));
+	memcpy(packet.data + FAR_END_HEADER + 16, &sum, sizeof(sum));
+	packet.size = (uint16_t)(FAR_END_HEADER + out->header_size);
+	packet.wants_checksum = true;
+	packet.split = out->mss;
+	for (uint32_t at = 0; at < out->payload_size;) {
+		uint16_t size = (uint16_t)MIN(out->payload_size - at, piece);
+		uint8_t *room = nic_tx_extend(nic, 0, &packet, size);
+
+		CHECK(room != NULL);
+		memcpy(room, payload + at, size);
+		at += size;
+	}
+	(void)nic_tx_burst(nic, 0, &packet, 1);
+	return true;
 }
 
 /** The frame that says who has `address`, asked for by `asked`. @return false: no buffer */

@@ -108,35 +108,6 @@ static struct {
 	uint32_t received;
 } w;
 
-/* Several segments at once, which the far port cuts, or leaves whole for a near one that merges. */
-static bool client_emit_large(const struct tcp_segment_out *out)
-{
-	uint32_t left = out->payload_size;
-	const uint8_t *from = w.sent + w.sent_pos + out->payload_pos;
-	struct nic_packet packet;
-	uint16_t sum;
-
-	if (far_end_begin(w.far, w.near->mac, out, &packet) == NULL)
-		return false;
-	sum = (uint16_t)~checksum_fold(
-		checksum_pseudo(out->tuple.local_address, out->tuple.peer_address, IP4_TCP, 0));
-	memcpy(packet.data + 50, &sum, 2);
-	packet.size = (uint16_t)(34 + out->header_size);
-	packet.wants_checksum = true;
-	packet.split = out->mss;
-	while (left > 0) {
-		uint16_t size = (uint16_t)MIN(left, 1000U);
-		uint8_t *to = nic_tx_extend(w.far, 0, &packet, size);
-
-		assert_non_null(to);
-		memcpy(to, from, size);
-		from += size;
-		left -= size;
-	}
-	(void)nic_tx_burst(w.far, 0, &packet, 1); /* a full wire is a lost packet */
-	return true;
-}
-
 static bool client_emit(void *ctx, const struct tcp_segment_out *out)
 {
 	struct nic_packet packet;
@@ -144,7 +115,8 @@ static bool client_emit(void *ctx, const struct tcp_segment_out *out)
 
 	(void)ctx;
 	if (out->mss > 0)
-		return client_emit_large(out);
+		return far_end_send_large(w.far, w.near->mac, out,
+					  w.sent + w.sent_pos + out->payload_pos, 1000);
 	payload = far_end_begin(w.far, w.near->mac, out, &packet);
 	if (payload == NULL)
 		return false;

@@ -99,20 +99,13 @@ static void test_tcp_input_rfc5961_reset_needs_the_exact_number(void **state)
 /** Who has filled our window and then gives up says so from its very end. */
 static void test_tcp_input_rfc5961_reset_at_the_end_of_the_window_is_asked(void **state)
 {
-	static const struct rig_step handshake[] = {
-		{ IN, S },
-		{ OUT, SA, 0, 1 },
-		{ IN, A, 1, 1 },
-		{ RIG_END },
-	};
 	struct rig_step reset[] = { { IN, R }, { OUT, A, 1, 1 }, { RIG_END } };
 	struct rig_step beyond[] = { { WAIT, .size = 200 }, { IN, R }, { QUIET }, { RIG_END } };
 	struct tcp_config config = rig_config();
 	struct rig rig;
 
 	(void)state;
-	rig_open(&rig, &config);
-	rig_play(&rig, handshake);
+	rig_open_mode(&rig, &config, (struct rig_mode){ 0 });
 	reset[0].seq = rig.tcb->rcv_edge - RIG_PEER_ISN;
 	rig_play(&rig, reset);
 	beyond[1].seq = reset[0].seq + 1;
@@ -124,17 +117,13 @@ static void test_tcp_input_rfc5961_reset_at_the_end_of_the_window_is_asked(void 
 /** Section 7: of all connections together so many challenges a second. */
 static void test_tcp_input_rfc5961_challenges_are_limited(void **state)
 {
-	static const struct rig_step handshake[] = {
-		{ IN, S }, { OUT, SA, 0, 1 }, { IN, A, 1, 1 }, { BURST }, { RIG_END },
-	};
 	static const struct rig_step none[] = { { IN, R, 100 }, { QUIET }, { RIG_END } };
 	static const struct rig_step one[] = { { IN, R, 100 }, { OUT, A, 1, 1 }, { RIG_END } };
 	struct tcp_config config = rig_config();
 	struct rig rig;
 
 	(void)state;
-	rig_open(&rig, &config);
-	rig_play(&rig, handshake);
+	rig_open_mode(&rig, &config, (struct rig_mode){ 0 });
 	while (tcp_limit_take(&rig.stack->challenges, TCP_ANSWERS_PER_S, rig.now_ns))
 		continue; /* others had them */
 	rig_play(&rig, none);
@@ -169,9 +158,6 @@ static void test_tcp_input_rfc5961_ack_of_what_was_never_sent(void **state)
 
 static void test_tcp_input_rfc7323_paws(void **state)
 {
-	static const struct rig_step handshake[] = {
-		{ TS, .size = 1000 }, { IN, S }, { OUT, SA, 0, 1 }, { IN, A, 1, 1 }, { RIG_END },
-	};
 	static const struct rig_step steps[] = {
 		{ IN, A, 1, 1, 10 },  { GOT, .size = 10 },  { TS, .size = 999 },
 		{ IN, A, 11, 1, 10 }, { GOT, .size = 10 },  { BURST },
@@ -184,8 +170,7 @@ static void test_tcp_input_rfc7323_paws(void **state)
 	struct rig rig;
 
 	(void)state;
-	rig_open(&rig, &config);
-	rig_play(&rig, handshake);
+	rig_open_mode(&rig, &config, (struct rig_mode){ .has_ts = true });
 	assert_true(rig.out[0].options.has_ts);
 	assert_int_equal(rig.out[0].options.ts_echo, 1000);
 	rig_play(&rig, steps);
@@ -248,14 +233,10 @@ static void test_tcp_input_rfc9293_active_and_simultaneous_open(void **state)
 
 static void play_with_timestamps(const struct rig_step *steps)
 {
-	static const struct rig_step handshake[] = {
-		{ TS, .size = 1000 }, { IN, S }, { OUT, SA, 0, 1 }, { IN, A, 1, 1 }, { RIG_END },
-	};
 	struct tcp_config config = rig_config();
 	struct rig rig;
 
-	rig_open(&rig, &config);
-	rig_play(&rig, handshake);
+	rig_open_mode(&rig, &config, (struct rig_mode){ .has_ts = true });
 	rig_play(&rig, steps);
 	rig_close(&rig);
 }
@@ -318,15 +299,11 @@ static void test_tcp_input_rfc7323_late_segment_moves_no_echo(void **state)
 		{ TS, .size = 1003 }, { IN, A, 1, 1, 10 }, { BURST },
 		{ OUT, A, 1, 21 },    { RIG_END },
 	};
-	static const struct rig_step handshake[] = {
-		{ TS, .size = 1000 }, { IN, S }, { OUT, SA, 0, 1 }, { IN, A, 1, 1 }, { RIG_END },
-	};
 	struct tcp_config config = rig_config();
 	struct rig rig;
 
 	(void)state;
-	rig_open(&rig, &config);
-	rig_play(&rig, handshake);
+	rig_open_mode(&rig, &config, (struct rig_mode){ .has_ts = true });
 	rig_play(&rig, early); /* beyond the last acknowledgement: its time is not echoed */
 	assert_int_equal(rig.out[rig.out_next - 1].options.ts_echo, 1000);
 	rig_play(&rig, fill); /* section 4.3: the segment that fills the hole is */
@@ -444,15 +421,11 @@ static void test_tcp_input_stretch_ack(void **state)
 		{ BURST },
 		{ RIG_END },
 	};
-	static const struct rig_step handshake[] = {
-		{ IN, S }, { OUT, SA, 0, 1 }, { IN, A, 1, 1 }, { BURST }, { RIG_END },
-	};
 	struct tcp_config config = rig_config();
 	struct rig rig;
 
 	(void)state;
-	rig_open(&rig, &config);
-	rig_play(&rig, handshake);
+	rig_open_mode(&rig, &config, (struct rig_mode){ 0 });
 	rig_play(&rig, send);
 	assert_int_equal(rig.out_count - rig.out_next, 10);
 	rig_play(&rig, answer);

@@ -116,12 +116,6 @@ static void test_tcp_output_rfc9293_small_window_ends_in_a_push(void **state)
 	static const struct rig_step large[] = { { SEND, .size = 20000 },
 						 RIG_TEN_OUT,
 						 { RIG_END } };
-	static const struct rig_step handshake[] = {
-		{ IN, S },
-		{ OUT, SA, 0, 1 },
-		{ IN, A, 1, 1 },
-		{ RIG_END },
-	};
 	static const struct rig_step small[] = {
 		{ SEND, .size = 20000 },
 		{ OUT, A, 1, 1, 1000 },
@@ -134,14 +128,12 @@ static void test_tcp_output_rfc9293_small_window_ends_in_a_push(void **state)
 	struct rig rig;
 
 	(void)state;
-	rig_open(&rig, &config);
-	rig_play(&rig, handshake);
+	rig_open_mode(&rig, &config, (struct rig_mode){ 0 });
 	rig_play(&rig, large);
 	for (uint32_t i = 1; i <= 10; i++)
 		assert_int_equal(rig.out[i].flags, A);
 	rig_close(&rig);
-	rig_open(&rig, &config);
-	rig_play(&rig, handshake);
+	rig_open_mode(&rig, &config, (struct rig_mode){ 0 });
 	rig.tcb->cc.window = 3000;
 	rig_play(&rig, small);
 	for (uint32_t i = 1; i <= 2; i++)

@@ -120,7 +120,8 @@ TAIL static uint32_t copy_tail(uint32_t state, uint8_t *to, const uint8_t *from,
 }
 
 /* Up to the first whole line of the target. */
-TAIL static void begin_cold(uint32_t *state, uint8_t **to, const uint8_t **from, size_t *size)
+TAIL static inline __attribute__((always_inline)) void
+begin_cold(uint32_t *state, uint8_t **to, const uint8_t **from, size_t *size)
 {
 	size_t before = MIN(-(uintptr_t)*to % CACHELINE_SIZE, *size);
 
@@ -337,26 +338,26 @@ static void fence(void)
 
 void crc32c_copy_begin(struct crc32c_copy *copy)
 {
-	copy->state = ~CRC32C_INIT;
+	copy->crc = CRC32C_INIT;
 }
 
 void crc32c_copy_put(struct crc32c_copy *copy, void *to, const void *from, size_t size)
 {
-	copy->state = ~copy_form(~copy->state, to, from, size);
+	copy->crc = copy_form(copy->crc, to, from, size);
 }
 
 void crc32c_copy_put_cold(struct crc32c_copy *copy, void *to, const void *from, size_t size)
 {
-	copy->state = ~cold_form(~copy->state, to, from, size);
+	copy->crc = cold_form(copy->crc, to, from, size);
 }
 
 void crc32c_copy_filled(struct crc32c_copy *copy, const void *at, size_t size)
 {
-	copy->state = ~crc32c_extend(~copy->state, at, size);
+	copy->crc = crc32c_extend(copy->crc, at, size);
 }
 
 uint32_t crc32c_copy_end(const struct crc32c_copy *copy)
 {
 	fence();
-	return ~copy->state;
+	return copy->crc;
 }

@@ -19,7 +19,7 @@
 #include "base/defs.h"
 
 struct crc32c_copy {
-	uint32_t state; /* not the checksum */
+	uint32_t crc; /* told by crc32c_copy_end() */
 };
 
 void crc32c_copy_begin(struct crc32c_copy *copy);

@@ -123,10 +123,10 @@ class Browser:
         self.wait(f"{self.text_of(selector)}.includes({json.dumps(text)})", f"{text!r} in {selector}", seconds)
 
     def click(self, selector):
-        """A real click in the middle of the element, once it stands still and nothing is before it."""
+        """A real click in the middle of the element, once it takes clicks, stands still and nothing is before it."""
         where = self.wait(f"""(() => {{
             const found = document.querySelector({json.dumps(selector)});
-            if (!found || !found.getClientRects().length)
+            if (!found || found.disabled || !found.getClientRects().length)
                 return null;
             found.scrollIntoView({{ block: "center", inline: "center" }});
             const box = found.getBoundingClientRect(), x = box.x + box.width / 2, y = box.y + box.height / 2;

@@ -8,7 +8,6 @@
  */
 #include <poll.h>
 #include <pthread.h>
-#include <rte_dev.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 #include <stdio.h>
@@ -26,6 +25,7 @@
 #include "dataplane/nic/nic_eal.h"
 
 #include "cm.h"
+#include "vhost_switch.h"
 
 #define QUEUES     2
 #define WAIT_NS    (10 * NS_PER_S)
@@ -34,45 +34,13 @@
 #define HEADERS    (14 + 20 + 20)
 #define FRAME_SIZE 200
 
-static char socket_path[64];
-static struct rte_mempool *pool;
-static uint16_t peer; /* the switch's port */
-
-static void wait_ms(void)
-{
-	(void)poll(NULL, 0, 1);
-}
-
-/* ---- the switch ---- */
-
 static void peer_up(void)
 {
 	const struct rte_eth_conf conf = {
 		.txmode.offloads = RTE_ETH_TX_OFFLOAD_MULTI_SEGS | RTE_ETH_TX_OFFLOAD_TCP_CKSUM,
 	};
-	char args[128];
 
-	(void)snprintf(args, sizeof(args), "net_vhost0,iface=%s,queues=%d,tso=1", socket_path,
-		       QUEUES);
-	assert_int_equal(rte_dev_probe(args), 0);
-	assert_int_equal(rte_eth_dev_get_port_by_name("net_vhost0", &peer), 0);
-	assert_int_equal(rte_eth_dev_configure(peer, QUEUES, QUEUES, &conf), 0);
-	for (uint16_t i = 0; i < QUEUES; i++) {
-		assert_int_equal(rte_eth_rx_queue_setup(peer, i, 256, SOCKET_ID_ANY, NULL, pool),
-				 0);
-		assert_int_equal(rte_eth_tx_queue_setup(peer, i, 256, SOCKET_ID_ANY, NULL), 0);
-	}
-	assert_int_equal(rte_eth_dev_start(peer), 0);
-}
-
-static void peer_down(void)
-{
-	struct rte_eth_dev_info info;
-
-	assert_int_equal(rte_eth_dev_info_get(peer, &info), 0);
-	assert_int_equal(rte_eth_dev_stop(peer), 0);
-	assert_int_equal(rte_eth_dev_close(peer), 0);
-	(void)rte_dev_remove(info.device);
+	switch_up(",tso=1", &conf, QUEUES);
 }
 
 static uint8_t byte_of(uint32_t at)
@@ -241,7 +209,7 @@ static void test_nic_virtio_two_queues(void **state)
 	for (uint16_t i = 0; i < QUEUES; i++)
 		exchange(nic, i);
 	nic_close(nic);
-	peer_down();
+	switch_down();
 }
 
 static void test_nic_virtio_checksums_both_ways(void **state)
@@ -271,7 +239,7 @@ static void test_nic_virtio_checksums_both_ways(void **state)
 	assert_true(packet.checksum_good);
 	nic_packet_free(nic, 1, packet.handle);
 	nic_close(nic);
-	peer_down();
+	switch_down();
 }
 
 static void test_nic_virtio_merged_frames_come_in_pieces(void **state)
@@ -317,7 +285,7 @@ static void test_nic_virtio_merged_frames_come_in_pieces(void **state)
 	}
 	nic_packet_free(nic, 0, held.handle);
 	nic_close(nic);
-	peer_down();
+	switch_down();
 }
 
 /* A frame of several segments leaves in one, with what a device needs to cut it. This switch hands it on
@@ -364,7 +332,7 @@ static void test_nic_virtio_frames_to_cut(void **state)
 		rte_pktmbuf_free(mbuf);
 	}
 	nic_close(nic);
-	peer_down();
+	switch_down();
 }
 
 static void test_nic_virtio_plain_uses_no_offload(void **state)
@@ -377,7 +345,7 @@ static void test_nic_virtio_plain_uses_no_offload(void **state)
 	assert_int_equal(nic->offloads, 0);
 	exchange(nic, 1);
 	nic_close(nic);
-	peer_down();
+	switch_down();
 }
 
 /* ---- interrupts ---- */
@@ -459,7 +427,7 @@ static void test_nic_virtio_wakes_who_sleeps(void **state)
 	}
 	assert_int_equal(pthread_join(sender, NULL), 0);
 	nic_close(nic);
-	peer_down();
+	switch_down();
 }
 
 /* ---- a switch that goes away ---- */
@@ -519,7 +487,7 @@ static void test_nic_virtio_survives_its_switch(void **state)
 
 		assert_true(nic_tx_alloc(nic, 0, &packet));
 		packet.size = FRAME_SIZE;
-		peer_down();
+		switch_down();
 		for (int waited = 0; waited < 5000 && nic_link_changes(nic) == changes; waited++)
 			wait_ms();
 		assert_true(nic_link_changes(nic) > changes);
@@ -552,7 +520,7 @@ static void test_nic_virtio_survives_its_switch(void **state)
 	__atomic_store_n(&cores_end, true, __ATOMIC_RELEASE);
 	assert_int_equal(pthread_join(core, NULL), 0);
 	nic_close(nic);
-	peer_down();
+	switch_down();
 }
 
 static int begin(void **state)

@@ -17,10 +17,10 @@
 #include "base/portlist.h"
 
 #include "dataplane/core/wireport_impl.h"
-#include "dataplane/net/checksum.h"
 #include "dataplane/nic/nic_mem.h"
 
 #include "cm.h"
+#include "far_end.h"
 
 #define CORES    2
 #define SIDES    2
@@ -110,25 +110,15 @@ static uint8_t byte_at(const struct side *side, uint64_t pos)
 
 static bool client_emit(void *ctx, const struct tcp_segment_out *out)
 {
-	uint16_t size = (uint16_t)(out->header_size + out->payload_size), sum;
 	struct side *side = ctx;
 	struct nic_packet packet;
-	uint8_t *tcp;
+	uint8_t *payload = far_end_begin(side->far, side->near->mac, out, &packet);
 
-	if (!nic_tx_alloc(side->far, 0, &packet))
+	if (payload == NULL)
 		return false;
-	eth_write(packet.data, side->near->mac, side->far->mac, ETH_IP4);
-	ip4_write(packet.data + 14, out->tuple.local_address, out->tuple.peer_address, IP4_TCP, 7,
-		  size);
-	tcp = packet.data + 34;
-	memcpy(tcp, out->header, out->header_size);
 	for (uint32_t i = 0; i < out->payload_size; i++)
-		tcp[out->header_size + i] = byte_at(side, side->sent_pos + out->payload_pos + i);
-	sum = checksum_fold(checksum_add(
-		checksum_pseudo(out->tuple.local_address, out->tuple.peer_address, IP4_TCP, size),
-		tcp, size));
-	memcpy(tcp + 16, &sum, 2);
-	packet.size = (uint16_t)(34 + size);
+		payload[i] = byte_at(side, side->sent_pos + out->payload_pos + i);
+	far_end_seal(out, &packet);
 	(void)nic_tx_burst(side->far, 0, &packet, 1); /* a full wire is a lost packet */
 	return true;
 }
@@ -199,8 +189,8 @@ static const struct tcp_ops client_ops = {
 
 static void client_arp(struct side *side, const struct eth_frame *frame)
 {
-	struct arp_packet arp, answer = { .sender = side->client_address };
 	struct nic_packet packet;
+	struct arp_packet arp;
 
 	assert_true(arp_parse(frame->bytes, frame->size, &arp));
 	assert_int_equal(arp.sender, side->settings.address); /* never the other port's */
@@ -208,12 +198,7 @@ static void client_arp(struct side *side, const struct eth_frame *frame)
 		side->announced++;
 	if (arp.target != side->client_address || !arp.is_request)
 		return;
-	assert_true(nic_tx_alloc(side->far, 0, &packet));
-	answer.target = arp.sender;
-	memcpy(answer.sender_mac, side->far->mac, 6);
-	eth_write(packet.data, arp.sender_mac, side->far->mac, ETH_ARP);
-	arp_write(packet.data + 14, &answer, arp.sender_mac);
-	packet.size = 42;
+	assert_true(far_end_answer(side->far, side->client_address, &arp, &packet));
 	(void)nic_tx_burst(side->far, 0, &packet, 1);
 }
 
@@ -230,12 +215,7 @@ static void client_receive(struct side *side, struct nic_packet *packet)
 	}
 	assert_int_equal(ip4_parse(frame.bytes, frame.size, false, &ip), IP4_OK);
 	assert_int_equal(ip.source, side->settings.address);
-	in = (struct tcp_segment_in){ .source_address = ip.source,
-				      .destination_address = ip.destination,
-				      .bytes = ip.bytes,
-				      .size = ip.size,
-				      .buffer = packet->handle,
-				      .ecn = ip.ecn };
+	in = far_end_segment(packet, &ip);
 	tcp_input(side->stack, &in, w.now_ns);
 }
 

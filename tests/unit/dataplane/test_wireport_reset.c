@@ -5,7 +5,6 @@
  * with its vhost driver as the switch on the other side, where a client speaks TCP; only time is virtual.
  */
 #include <poll.h>
-#include <rte_dev.h>
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 #include <unistd.h>
@@ -17,51 +16,29 @@
 
 #include "dataplane/nic/nic_eal.h"
 
+#include "vhost_switch.h"
 #include "wireport_rig_world.h"
 
 #define WAIT_NS    (20 * NS_PER_S)
 #define AWAY_MS    50 /* nobody is there for so long */
 #define FRAME_SIZE 1514
 
-static char socket_path[64];
-static struct rte_mempool *pool;
-static uint16_t peer; /* the switch's port */
 static bool is_peer_up;
-
-static void wait_ms(void)
-{
-	(void)poll(NULL, 0, 1);
-}
 
 /* ---- the switch, and the client's port on it ---- */
 
 static void peer_up(void)
 {
 	const struct rte_eth_conf conf = { 0 };
-	char args[128];
 
-	(void)snprintf(args, sizeof(args), "net_vhost0,iface=%s,queues=%d", socket_path, CORES);
-	assert_int_equal(rte_dev_probe(args), 0);
-	assert_int_equal(rte_eth_dev_get_port_by_name("net_vhost0", &peer), 0);
-	assert_int_equal(rte_eth_dev_configure(peer, CORES, CORES, &conf), 0);
-	for (uint16_t i = 0; i < CORES; i++) {
-		assert_int_equal(rte_eth_rx_queue_setup(peer, i, 256, SOCKET_ID_ANY, NULL, pool),
-				 0);
-		assert_int_equal(rte_eth_tx_queue_setup(peer, i, 256, SOCKET_ID_ANY, NULL), 0);
-	}
-	assert_int_equal(rte_eth_dev_start(peer), 0);
+	switch_up("", &conf, CORES);
 	is_peer_up = true;
 }
 
 static void peer_down(void)
 {
-	struct rte_eth_dev_info info;
-
 	is_peer_up = false;
-	assert_int_equal(rte_eth_dev_info_get(peer, &info), 0);
-	assert_int_equal(rte_eth_dev_stop(peer), 0);
-	assert_int_equal(rte_eth_dev_close(peer), 0);
-	(void)rte_dev_remove(info.device);
+	switch_down();
 }
 
 static uint16_t far_receive(struct nic *nic, uint16_t queue, struct nic_packet *packets,

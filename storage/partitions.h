@@ -5,8 +5,9 @@
  * read by control, workers and the command line.
  *
  * A reader takes a lease, opens all files of the partition, and reads below the smaller of high
- * watermark and file end. Deletion only unlinks, so open files stay readable; truncation happens
- * only above file end.
+ * watermark and file end. As long as there is a lease deletion only unlinks, so open files stay readable; without
+ * any, a deleted segment's file may be written to anew, under another name. Truncation happens only above
+ * file end.
  *
  * Context: cells have one writer each (the owning core); readers are any process.
  * Memory: one tmpfs file of fixed size. Limits: PARTITIONS_MAX cells, PARTITIONS_LEASES_MAX leases.
@@ -83,3 +84,9 @@ void partitions_lease_release(const struct partitions *table, int slot);
 
 /** @return leases of living processes; those of dead ones are freed on the way. Not for a poll core. */
 uint32_t partitions_lease_count(const struct partitions *table);
+
+/**
+ * Whether nobody can have files open that lost their names before this call: no lease is held, and readers can
+ * take them. Not for a poll core.
+ */
+bool partitions_is_unread(const struct partitions *table);

@@ -106,3 +106,8 @@ uint32_t partitions_lease_count(const struct partitions *table)
 	}
 	return count;
 }
+
+bool partitions_is_unread(const struct partitions *table)
+{
+	return table->leases != NULL && partitions_lease_count(table) == 0;
+}

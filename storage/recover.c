@@ -21,6 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "storage/recycle.h"
 #include "storage/retain.h"
 #include "storage/seglog_impl.h"
 #include "storage/segscan.h"
@@ -105,7 +106,9 @@ static int list_folder(struct recovery *recovery)
 
 		if (segfile_name_parse(entry->d_name, ".log", &base))
 			error = add_base(recovery, base);
-		else if (has_suffix(entry->d_name, ".deleted") || has_suffix(entry->d_name, ".tmp"))
+		else if (has_suffix(entry->d_name, ".deleted") ||
+			 has_suffix(entry->d_name, RECYCLE_SUFFIX) ||
+			 has_suffix(entry->d_name, ".tmp"))
 			(void)unlinkat(fd, entry->d_name, 0); /* the next start tries again */
 	}
 	(void)closedir(dir);
@@ -365,6 +368,7 @@ static int scan_all(struct recovery *recovery, struct segment *segment)
 	struct seglog *log = recovery->log;
 	struct extent extent = { 0 };
 	int64_t expected = segment->base;
+	bool is_followed;
 	int error;
 
 	for (;; segment = segment->next) {
@@ -376,14 +380,16 @@ static int scan_all(struct recovery *recovery, struct segment *segment)
 		if (error != 0 && error != ERR_CORRUPT)
 			return error;
 		recovery->found.segments++;
-		if (error == ERR_CORRUPT) /* prepared zeroes are no loss */
+		/* A rolled segment that was not trimmed ends in zeroes, or in what came of a batch that was
+		   given up; the next goes on where it ends. */
+		is_followed = segment->next != NULL && (segment->next->base == extent.offset ||
+							(error == 0 && log->settings.is_compacted &&
+							 segment->next->base > extent.offset));
+		if (error == ERR_CORRUPT && !is_followed) /* prepared zeroes are no loss */
 			recovery->found.truncated_size += segment->size - extent.end;
 		segment->size = segment->durable = extent.end;
 		segment->end_offset = expected = extent.offset;
-		/* A rolled segment that was not trimmed ends in zeroes; the next goes on where it ends. */
-		if (error != 0 || segment->next == NULL ||
-		    (segment->next->base != expected &&
-		     !(log->settings.is_compacted && segment->next->base > expected)))
+		if (!is_followed)
 			break;
 	}
 	recovery->stop = segment;
@@ -524,6 +530,8 @@ static struct seglog *log_new(const struct seglog_open_args *args)
 	log->ahead = SEGLOG_PREPARE_MIN;
 	log->is_discarded = args->is_discarded;
 	log->fill = args->fill;
+	log->recycled.fd = -1;
+	log->readers = args->readers;
 	log->append_ms = args->now_ms;
 	(void)snprintf(log->topic, sizeof(log->topic), "%s", args->topic);
 	list_init(&log->chunks);

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "storage/recycle.h"
 #include "storage/seglog_impl.h"
 
 #define BULK_BYTES_PER_MS     32768  /* 32 MB/s of one log */
@@ -74,6 +75,8 @@ void retain_free(struct seglog *log)
 	retain_segment_free(log->spare);
 	producers_fini(&log->producers);
 	free(log->tail_block);
+	if (log->recycled.fd >= 0)
+		(void)close(log->recycled.fd); /* nothing of it is wanted */
 	if (log->dir_fd >= 0)
 		(void)close(log->dir_fd); /* a folder */
 	log->magic = 0;
@@ -85,9 +88,12 @@ void retain_free(struct seglog *log)
 static int make_file(struct seglog *log, struct segment *segment)
 {
 	char name[SEGFILE_NAME_MAX];
-	int fd = segfile_open(log->dir_fd, segment->base, O_RDWR | O_CREAT);
+	uint32_t prepared = 0;
+	int fd = recycle_take(log, segment, &prepared);
 	int error = 0;
 
+	if (fd < 0)
+		fd = segfile_open(log->dir_fd, segment->base, O_RDWR | O_CREAT);
 	if (fd < 0)
 		return fd;
 	if (segment->snapshot_size > 0) {
@@ -98,9 +104,11 @@ static int make_file(struct seglog *log, struct segment *segment)
 	if (error == 0 && (fsync(fd) != 0 || fsync(log->dir_fd) != 0))
 		error = -errno;
 	if (error != 0) {
-		(void)close(fd); /* empty */
+		(void)close(fd); /* nothing is in it that counts */
 		return error;
 	}
+	segment->is_recycled = prepared > 0;
+	__atomic_store_n(&segment->prepared, prepared, __ATOMIC_RELEASE);
 	__atomic_store_n(&segment->fd, fd, __ATOMIC_RELEASE);
 	return 0;
 }
@@ -204,6 +212,8 @@ static void tend_segments(struct seglog *log, int64_t now_ms)
 		else if (error == 0)
 			error = retain_finish(log, segment);
 	}
+	if (error == -ENOSPC)
+		recycle_drop(log);
 	__atomic_store_n(&log->prepare_error, error, __ATOMIC_RELEASE);
 }
 
@@ -303,7 +313,7 @@ void retain_unlink(int dir_fd, int64_t base)
 	}
 }
 
-static void delete_doomed(struct seglog *log)
+static void delete_doomed(struct seglog *log, int64_t now_ms)
 {
 	struct segment *segment = __atomic_exchange_n(&log->doomed, NULL, __ATOMIC_ACQ_REL);
 	struct segment *next;
@@ -312,6 +322,7 @@ static void delete_doomed(struct seglog *log)
 		return;
 	for (; segment != NULL; segment = next) {
 		next = segment->doomed_next;
+		recycle_offer(log, segment, now_ms);
 		retain_unlink(log->dir_fd, segment->base);
 		retain_segment_free(segment);
 	}
@@ -354,7 +365,8 @@ bool seglog_housekeep(struct seglog *log, int64_t now_ms)
 		make_spare(log);
 		has_work = retain(log, now_ms);
 	}
-	delete_doomed(log);
+	delete_doomed(log, now_ms);
+	recycle_tend(log, now_ms);
 	producers_housekeep(&log->producers);
 	note_checkpoint(log);
 	return note_idle(log, now_ms) || has_work;
@@ -410,9 +422,10 @@ int seglog_close(struct seglog *log)
 	CHECK(log->core == NULL);
 	error = log->error;
 	if (error == 0) {
-		delete_doomed(log);
+		delete_doomed(log, 0);
 		error = close_clean(log);
 	}
+	recycle_drop(log);
 	retain_free(log);
 	return error;
 }

@@ -181,8 +181,11 @@ static bool have_slot(struct seglog *log, struct segment *segment)
 {
 	int fd = __atomic_load_n(&segment->fd, __ATOMIC_ACQUIRE);
 
-	if (segment->slot < 0 && fd >= 0)
+	if (segment->slot < 0 && fd >= 0) {
 		segment->slot = uring_file_add(log->core->uring, fd);
+		if (segment->is_recycled && segment->slot >= 0)
+			counters_inc(log->core->counters, COUNTER_SEGLOG_RECYCLED);
+	}
 	return segment->slot >= 0;
 }
 
@@ -195,6 +198,17 @@ static struct chunk *chunk_at(struct seglog *log, const struct segment *segment,
 			return chunk;
 	}
 	WRONG("bytes that are not durable are in the ring");
+}
+
+/* Up to where a round writes that makes `end` durable, a multiple of the block: over what a recycled file has in the
+   place of the next header there have to be zeroes. */
+static uint32_t written_end(const struct segment *segment, uint32_t end)
+{
+	uint32_t prepared = __atomic_load_n(&segment->prepared, __ATOMIC_ACQUIRE);
+
+	if (!segment->is_recycled)
+		return end;
+	return MIN(ALIGN_UP(segment->size + BATCH_HEADER_SIZE, SEGFILE_ALIGN), prepared);
 }
 
 /* Begin a round for the oldest segment that has bytes to flush, when its file has room for them. */
@@ -215,7 +229,7 @@ static bool begin(struct seglog *log)
 	CHECK(flush->pending == 0);
 	flush->segment = segment;
 	flush->cursor = ALIGN_DOWN(segment->durable, SEGFILE_ALIGN);
-	flush->end = end;
+	flush->end = written_end(segment, end);
 	flush->to_pos = segment->size;
 	flush->to_offset = segment->end_offset;
 	flush->chunk = chunk_at(log, segment, flush->cursor);

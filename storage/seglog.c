@@ -105,6 +105,7 @@ static void drop_first(struct seglog *log)
 	__atomic_store_n(&log->start_offset, next->base, __ATOMIC_RELEASE);
 	__atomic_store_n(&log->total_size, log->total_size - first->size, __ATOMIC_RELEASE);
 	__atomic_store_n(&log->first, next, __ATOMIC_RELEASE);
+	seglog_publish(log); /* before the file loses its name */
 	seglog_read_forget(log, first);
 	first->is_doomed = true;
 	if (first->reads == 0)
@@ -199,11 +200,9 @@ void seglog_sync(struct seglog *log)
 {
 	int64_t retain = __atomic_load_n(&log->retain_offset, __ATOMIC_ACQUIRE);
 
-	if (retain > log->start_offset) {
-		while (log->first != log->tail && log->first->end_offset <= retain)
-			drop_first(log);
-		seglog_publish(log);
-	}
+	while (log->start_offset < retain && log->first != log->tail &&
+	       log->first->end_offset <= retain)
+		drop_first(log);
 	if (__atomic_load_n(&log->roll_offset, __ATOMIC_ACQUIRE) != 0)
 		roll_when_due(log);
 	if (__atomic_load_n(&log->is_idle, __ATOMIC_ACQUIRE)) {
@@ -322,7 +321,8 @@ int seglog_reserve(struct seglog *log, uint32_t size, int64_t now_ms)
 			return error;
 		(void)seglog_flush(log); /* the old segment may be durable already */
 	}
-	error = cover(log, log->tail->size + size, now_ms);
+	/* With the next header: it is zeroes in the ring, and in the file of a recycled segment. */
+	error = cover(log, log->tail->size + size + BATCH_HEADER_SIZE, now_ms);
 	if (error != 0) {
 		counters_inc(log->core->counters, COUNTER_SEGLOG_NO_MEMORY);
 		return error;

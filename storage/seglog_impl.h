@@ -11,7 +11,7 @@
  *   spare (housekeeper) > tail: in the list, taking batches (core) > rolled: takes no more (core) >
  *   done: all durable, out of the ring's file table (core) > finished: trimmed, indexes and producer
  *   snapshot written (housekeeper) > doomed: below the log's start, out of the list, no read in
- *   flight (core) > renamed, unlinked, freed (housekeeper).
+ *   flight (core) > renamed, unlinked or its file kept for another (recycle.h), freed (housekeeper).
  * The list only grows at its tail and shrinks at its head, and what leaves the list stays valid until
  * the housekeeper frees it, so the housekeeper may walk it while the core changes it.
  *
@@ -49,8 +49,9 @@ struct segment {
 	bool is_done;                /* atomic: core */
 	bool is_doomed;              /* left the list */
 	int fd;                      /* O_DIRECT; -1: not made yet; atomic: housekeeper */
-	uint32_t prepared;           /* zeroed and durable file space; atomic: housekeeper */
+	uint32_t prepared;           /* durable file space to write to; atomic: housekeeper */
 	uint32_t prepare_max;        /* fixed: space is zeroed ahead up to here */
+	bool is_recycled;            /* its file has older bytes; set before `fd` */
 	bool is_finished;            /* cold */
 	struct segment *doomed_next; /* atomic: core */
 	struct segindex index;
@@ -95,6 +96,14 @@ struct seglog_flush {
 	int64_t begin_ns;
 	struct uring_event sync_event;
 	struct seglog_write writes[SEGLOG_FLUSH_WRITES];
+};
+
+/** A deleted segment's file, see recycle.h. */
+struct seglog_recycled {
+	int fd; /* -1: none */
+	uint32_t size;
+	int64_t base;
+	int64_t since_ms;
 };
 
 struct seglog {
@@ -160,9 +169,11 @@ struct seglog {
 	uint32_t partition;   /* fixed */
 	struct partition_cell *cell;
 	int64_t prepared_ms;
-	struct seglog_fill *fill;  /* housekeeper; NULL: none */
-	int64_t idle_append_ms;    /* append_ms that is_idle was last set for */
-	int64_t checkpoint_offset; /* atomic */
+	struct seglog_fill *fill; /* housekeeper; NULL: none */
+	struct seglog_recycled recycled;
+	const struct partitions *readers; /* fixed; NULL: nobody else reads */
+	int64_t idle_append_ms;           /* append_ms that is_idle was last set for */
+	int64_t checkpoint_offset;        /* atomic */
 	char topic[PARTITIONS_TOPIC_MAX];
 };
 

@@ -21,7 +21,7 @@ struct segreader {
 	const struct partitions *table;
 	struct uuid topic_id;
 	uint32_t partition;
-	int lease;  /* -1: none could be had */
+	int lease;
 	int dir_fd; /* the partition's folder */
 	int fd;     /* of the segment; -1: none open */
 	int64_t base;
@@ -243,8 +243,9 @@ int segreader_open(const char *log_dir, const struct partitions *table, const st
 		return ERR_RETENTION;
 	if (reader->offset > reader->view.high_watermark)
 		return ERR_OFFSET_RANGE;
-	/* Deletion only unlinks, so a reader that may not write leases is as safe without. */
 	reader->lease = partitions_lease_take(table);
+	if (reader->lease < 0)
+		return reader->lease;
 	error = snprintf(path, sizeof(path), "%s/%s-%" PRIu32, log_dir, reader->view.topic,
 			 partition);
 	if (error < 0 || (size_t)error >= sizeof(path))
@@ -331,9 +332,11 @@ static int next_batch(struct segreader *reader, struct batch *ret_batch, const u
 			continue;
 		if (result == ERR_CORRUPT && was_trimmed(reader))
 			continue;
-		if (result < 0)
+		/* What is behind the last batch of a segment that is not trimmed yet need not be zeroes. */
+		if (result < 0 &&
+		    (result != ERR_CORRUPT || reader->base >= reader->view.segment_base))
 			return result;
-		if (result == 0) {
+		if (result <= 0) {
 			result = at_limit(reader);
 			if (result != 1)
 				return result;

@@ -20,7 +20,7 @@ struct segreader;
  * @param table    mapped partitions table; borrowed until the reader is closed
  * @param offset   first offset wanted; -2: the log's start
  * @return 0; ERR_UNKNOWN; ERR_OFFLINE; ERR_RETENTION offset below the log's start; ERR_OFFSET_RANGE
- *         above the high watermark; -errno
+ *         above the high watermark; -ENFILE no reader's lease is left; -errno
  */
 NODISCARD int segreader_open(const char *log_dir, const struct partitions *table,
 			     const struct uuid *topic_id, uint32_t partition, int64_t offset,

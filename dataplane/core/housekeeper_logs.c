@@ -85,6 +85,7 @@ void housekeeper_log_open(struct housekeeper *housekeeper, const struct topic *t
 				strncmp(topic->info->name, "__", 2) != 0,
 		.now_ms = clock_wall_ms(),
 		.fill = &housekeeper->fill,
+		.readers = housekeeper->args.partitions,
 	};
 	struct seglog_recovery recovery = { 0 };
 	int error;

@@ -3,7 +3,8 @@
 
 A producer (idempotent, acks=all) and a reader that follows the tail run all the time. After the
 last round everything acknowledged is there exactly once, at its offset; and nothing that the reader
-ever saw is missing or different: consumers never read what could be lost."""
+ever saw is missing or different: consumers never read what could be lost. A second topic keeps so little that
+its segments take the files of deleted ones all the time."""
 
 import argparse
 import random
@@ -17,13 +18,16 @@ from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from box import Box, Checks, need, wait_until
 
 TOPIC, PARTITIONS = "t.kill", 3
+SHORT = "t.kill.short"
+SHORT_CONFIG = ("segment.bytes=1048576", "retention.bytes=2097152")
 
 
 class Load(threading.Thread):
     """Sends numbered records until told to stop; remembers the acknowledged ones."""
 
-    def __init__(self, server):
+    def __init__(self, server, topic=TOPIC, size=400, fill=lambda count: b"z" * count):
         super().__init__(daemon=True)
+        self.topic, self.size, self.fill = topic, size, fill
         self.producer = Producer({"bootstrap.servers": server, "enable.idempotence": True,
                                   "acks": "all", "linger.ms": 2, "compression.type": "lz4",
                                   "delivery.timeout.ms": 120000, "retry.backoff.ms": 50, "log_level": 0,
@@ -44,9 +48,9 @@ class Load(threading.Thread):
 
     def run(self):
         while not self.ending.is_set():
-            value = f"{self.sent} ".encode() + b"z" * random.randrange(1, 400)
+            value = f"{self.sent} ".encode() + self.fill(random.randrange(1, self.size))
             try:
-                self.producer.produce(TOPIC, value, partition=self.sent % PARTITIONS,
+                self.producer.produce(self.topic, value, partition=self.sent % PARTITIONS,
                                       on_delivery=self.on_delivery)
                 self.sent += 1
             except BufferError:
@@ -89,17 +93,17 @@ class Tail(threading.Thread):
         self.consumer.close()
 
 
-def read_all(server):
+def read_all(server, topic=TOPIC):
+    """All records there are; of TOPIC none was deleted."""
     consumer = Consumer({"bootstrap.servers": server, "group.id": "g.kill.all", "log_level": 0,
                          "enable.auto.commit": False})
     final = {}
     for partition in range(PARTITIONS):
-        where = TopicPartition(TOPIC, partition)
+        where = TopicPartition(topic, partition)
         low, high = consumer.get_watermark_offsets(where, timeout=30)
-        need(low == 0, f"log starts at {low}")
-        where.offset = 0
+        need((low == 0) == (topic == TOPIC), f"{topic}-{partition} starts at {low}")
+        where.offset = at = low
         consumer.assign([where])
-        at = 0
         last = time.monotonic()
         while at < high:
             batch = consumer.consume(500, 1)
@@ -121,6 +125,20 @@ def rounds(box, count, victims):
         box.kill(victim)
         wait_until(lambda name=victim: box.child(name), 30, f"{victim} is back")
     box.wait_ready(60)
+
+
+def verify_short(load, final):
+    """What is left is a run of what was acknowledged, up to the last of it."""
+    need(not load.errors, load.errors[:5])
+    need(len(load.acknowledged) == load.sent, f"{len(load.acknowledged)} of {load.sent}")
+    for partition in range(PARTITIONS):
+        kept = [offset for which, offset in final if which == partition]
+        first, last = min(kept), max(kept)
+        lost = [offset for (which, offset), value in load.acknowledged.items()
+                if which == partition and offset >= first and final.get((which, offset)) != value]
+        need(not lost, f"{len(lost)} acknowledged records are missing or different: {lost[:5]}")
+        need(last == max(offset for which, offset in load.acknowledged if which == partition), f"it ends at {last}")
+        need(len(kept) == last - first + 1, "no holes")
 
 
 def verify(load, tail, final):
@@ -150,18 +168,27 @@ def main():
         server = box.servers()
         checks.run("topic", lambda: need(box.cli("topic", "create", TOPIC, "--partitions",
                                                  str(PARTITIONS)).returncode == 0, "create"))
-        load, tail = Load(server), Tail(server)
+        checks.run("topic that keeps little", lambda: need(
+            box.cli("topic", "create", SHORT, "--partitions", str(PARTITIONS),
+                    *(part for config in SHORT_CONFIG for part in ("--topic-config", config))).returncode == 0, "create"))
+        load, tail, short = Load(server), Tail(server), Load(server, SHORT, 4000, random.randbytes)
         load.start()
+        short.start()
         tail.start()
         checks.run(f"{args.rounds} rounds of kill -9", rounds, box, args.rounds,
                    ["millrace-dataplane", "millrace-dataplane", "millrace-control"])
+        checks.run("files of deleted segments serve again", wait_until,
+                   lambda: box.metric("millrace_seglog_recycled_total") > 3, 20, "three of them did")
         load.ending.set()
+        short.ending.set()
         load.join(150)
+        short.join(150)
         time.sleep(1)
         tail.ending.set()
         tail.join(30)
         print(f"  {load.sent} sent, {len(load.acknowledged)} acknowledged, {len(tail.seen)} read at the tail")
         checks.run("nothing lost, doubled or unread", lambda: verify(load, tail, read_all(server)))
+        checks.run("nothing lost of what is kept", lambda: verify_short(short, read_all(server, SHORT)))
         checks.run("clean stop", lambda: need(box.stop() == 0, "exit code"))
         box.start()
         checks.run("all the same after a clean restart", lambda: verify(load, tail, read_all(server)))

@@ -257,6 +257,51 @@ static void test_segreader_damaged_index_misleads_nobody(void **state)
 	}
 }
 
+/* A batch that was given up left its header behind the end of a segment that the housekeeper has not trimmed. */
+static void test_segreader_goes_on_behind_what_was_given_up(void **state)
+{
+	struct logbox *box = *state;
+	uint8_t header[BATCH_HEADER_SIZE];
+	struct segreader *reader;
+
+	append(box, 5, 3000);
+	logbox_settle(box);
+	memset(header, 0x5a, sizeof(header));
+	logbox_damage(box, 0, ".log", box->log->tail->size, header, sizeof(header));
+	box->now_ms += box->args.settings.segment_ms;
+	append(box, 1, 3000);
+	assert_int_equal(box->log->tail->base, 5);
+	box->log->first->is_finished = true;
+	logbox_settle(box);
+	assert_true(logbox_load(box, 0, ".log") > box->log->first->size);
+	assert_int_equal(open_at(box, 0, &reader), 0);
+	assert_int_equal(read_on(box, reader, 0), 6);
+	segreader_close(reader);
+	box->log->first->is_finished = false;
+}
+
+/* Without a lease a file could be written to anew while it is read. */
+static void test_segreader_wants_a_lease(void **state)
+{
+	int leases[PARTITIONS_LEASES_MAX];
+	struct logbox *box = *state;
+	struct segreader *reader;
+
+	for (int i = 0; i < PARTITIONS_LEASES_MAX; i++) {
+		leases[i] = partitions_lease_take(table);
+		assert_true(leases[i] >= 0);
+	}
+	assert_false(partitions_is_unread(table));
+	assert_int_equal(open_at(box, 0, &reader), -ENFILE);
+	partitions_lease_release(table, leases[7]);
+	assert_int_equal(open_at(box, 0, &reader), 0);
+	assert_int_equal(partitions_lease_take(table), -ENFILE);
+	segreader_close(reader);
+	for (int i = 0; i < PARTITIONS_LEASES_MAX; i++)
+		partitions_lease_release(table, leases[i]);
+	assert_true(partitions_is_unread(table));
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -269,6 +314,8 @@ int main(void)
 		TEST(test_segreader_passes_what_is_older),
 		TEST(test_segreader_newest),
 		TEST(test_segreader_damaged_index_misleads_nobody),
+		TEST(test_segreader_goes_on_behind_what_was_given_up),
+		TEST(test_segreader_wants_a_lease),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

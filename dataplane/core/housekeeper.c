@@ -16,7 +16,7 @@
 #include "dataplane/nic/nic.h"
 
 #define MESH_PER_TURN_MAX 1024
-#define HOUSEKEEP_NS      NS_PER_S /* between rounds over all logs */
+#define HOUSEKEEP_NS      NS_PER_S /* between rounds over all logs, at most */
 #define PORT_NS           (100 * NS_PER_MS)
 
 static uint64_t generation(const struct housekeeper *housekeeper)
@@ -310,7 +310,9 @@ static int64_t run_due(struct housekeeper *housekeeper)
 	if (now_ns >= housekeeper->housekeep_ns) {
 		for (uint32_t i = 0; i < housekeeper->open.count; i++)
 			tend(housekeeper, housekeeper->open.items[i]);
-		housekeeper->housekeep_ns = now_ns + HOUSEKEEP_NS;
+		housekeeper->housekeep_ns =
+			now_ns +
+			MIN(HOUSEKEEP_NS, housekeeper->args.config->retention_check_ms * NS_PER_MS);
 	}
 	if (now_ns >= housekeeper->checkpoint_ns) {
 		write_checkpoint(housekeeper);

@@ -138,6 +138,8 @@ static void test_partitions_lease_needs_its_file(void **state)
 	assert_int_equal(partitions_open(bench->path, false, &reader), 0);
 	assert_int_equal(partitions_lease_take(reader), -ENOENT);
 	assert_int_equal(partitions_lease_count(reader), 0);
+	assert_false(partitions_is_unread(reader)); /* nobody knows */
+	assert_true(partitions_is_unread(bench->writer));
 	partitions_close(reader);
 }
 

@@ -5,9 +5,9 @@
  * read by control, workers and the command line.
  *
  * A reader takes a lease, opens all files of the partition, and reads below the smaller of high
- * watermark and file end. As long as there is a lease deletion only unlinks, so open files stay readable; without
- * any, a deleted segment's file may be written to anew, under another name. Truncation happens only above
- * file end.
+ * watermark and file end. As long as there is a lease deletion only unlinks, so open files stay
+ * readable; without any, a deleted segment's file may be written to anew, under another name.
+ * Truncation happens only above file end.
  *
  * Context: cells have one writer each (the owning core); readers are any process.
  * Memory: one tmpfs file of fixed size. Limits: PARTITIONS_MAX cells, PARTITIONS_LEASES_MAX leases.

@@ -50,8 +50,8 @@ int recycle_take(struct seglog *log, const struct segment *segment, uint32_t *re
 	if (recycled->size > segment->prepare_max ||
 	    segfile_write(fd, zeros, sizeof(zeros), 0) != 0 || fdatasync(fd) != 0 ||
 	    renameat(log->dir_fd, kept, log->dir_fd, name) != 0) {
-		recycle_drop(
-			log); /* nothing is lost: a new file tells what is wrong with the disk */
+		/* Nothing is lost: a new file tells what is wrong with the disk. */
+		recycle_drop(log);
 		return -ENOENT;
 	}
 	log->recycled.fd = -1;

@@ -322,7 +322,8 @@ static void delete_doomed(struct seglog *log, int64_t now_ms)
 		return;
 	for (; segment != NULL; segment = next) {
 		next = segment->doomed_next;
-		recycle_offer(log, segment, now_ms);
+		if (next == NULL) /* one is enough */
+			recycle_offer(log, segment, now_ms);
 		retain_unlink(log->dir_fd, segment->base);
 		retain_segment_free(segment);
 	}

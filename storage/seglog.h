@@ -6,8 +6,8 @@
  * Positions, low to high: start offset <= high watermark = durable end <= next offset (end of what
  * is committed to the ring) <= open reservation. Consumers see only what lies below the high
  * watermark. Files are opened O_DIRECT; at most one flush is in flight; a flush is plain writes of
- * prepared space (zeroed, reserved or
- * recycled), all awaited, then one fsync. A failed or short write poisons the log.
+ * prepared space (zeroed, reserved or recycled), all awaited, then one fsync. A failed or short write
+ * poisons the log.
  *
  * Two threads touch a log: the owning core (everything marked "owning core") and the housekeeper
  * (seglog_open(), seglog_housekeep(), seglog_close()), which does all that may block: creating and

@@ -231,6 +231,18 @@ int64_t logbox_append(struct logbox *box, const struct logbox_spec *spec)
 	return appended.base_offset;
 }
 
+void logbox_append_many(struct logbox *box, uint32_t count, uint32_t value_size)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		int64_t offset;
+
+		while ((offset = logbox_append(
+				box, &(struct logbox_spec){ .value_size = value_size })) == -EAGAIN)
+			logbox_settle(box);
+		CHECK(offset >= 0);
+	}
+}
+
 struct waiting {
 	struct seglog_read *read;
 	int error;

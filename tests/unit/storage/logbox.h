@@ -80,6 +80,8 @@ uint32_t logbox_make(struct logbox *box, const struct logbox_spec *spec);
 int logbox_fill(struct logbox *box, uint32_t size);
 /** logbox_make(), logbox_fill(), commit; a success is noted. @return base offset; error */
 int64_t logbox_append(struct logbox *box, const struct logbox_spec *spec);
+/** Append batches of one record each, waiting for memory. */
+void logbox_append_many(struct logbox *box, uint32_t count, uint32_t value_size);
 
 /** Read from `offset`, waiting for a cold read. @return seglog_read() or done()'s error */
 int logbox_read(struct logbox *box, int64_t offset, uint32_t size_max, int64_t limit,

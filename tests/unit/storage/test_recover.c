@@ -36,18 +36,6 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void append(struct logbox *box, uint32_t count, uint32_t value_size)
-{
-	for (uint32_t i = 0; i < count; i++) {
-		int64_t offset;
-
-		while ((offset = logbox_append(
-				box, &(struct logbox_spec){ .value_size = value_size })) == -EAGAIN)
-			logbox_settle(box);
-		assert_true(offset >= 0);
-	}
-}
-
 static void set_segment_size(struct logbox *box, uint32_t size)
 {
 	box->args.settings.segment_size = size;
@@ -87,7 +75,7 @@ static void test_recover_after_clean_stop(void **state)
 	struct logbox *box = *state;
 
 	set_segment_size(box, 256 * 1024);
-	append(box, 500, 3000);
+	logbox_append_many(box, 500, 3000);
 	assert_int_equal(logbox_close(box), 0);
 	reopen(box, true, 500, 0);
 	assert_int_equal(box->found.segments, 0);
@@ -95,7 +83,7 @@ static void test_recover_after_clean_stop(void **state)
 	assert_int_equal(seglog_next_offset(box->log), 500);
 	assert_int_equal(seglog_high_watermark(box->log), 500);
 	logbox_verify_range(box, 0, 500, 100000);
-	append(box, 300, 3000);
+	logbox_append_many(box, 300, 3000);
 	logbox_settle(box);
 	logbox_verify_range(box, 0, 800, 100000);
 	assert_int_equal(logbox_close(box), 0);
@@ -108,16 +96,16 @@ static void test_recover_after_kill_with_the_ring(void **state)
 {
 	struct logbox *box = *state;
 
-	append(box, 50, 3000);
+	logbox_append_many(box, 50, 3000);
 	logbox_settle(box);
 	uring_fake_set_auto(box->uring, false);
-	append(box, 300, 3000);
+	logbox_append_many(box, 300, 3000);
 	assert_int_equal(seglog_high_watermark(box->log), 50);
 	logbox_kill(box);
 	reopen(box, false, 50, 0);
 	assert_int_equal(seglog_high_watermark(box->log), 350);
 	logbox_verify_range(box, 0, 350, 100000);
-	append(box, 5, 100);
+	logbox_append_many(box, 5, 100);
 	logbox_settle(box);
 	logbox_verify_range(box, 0, 355, 100000);
 }
@@ -128,9 +116,9 @@ static void test_recover_after_kill_in_a_roll(void **state)
 	struct logbox *box = *state;
 
 	logbox_housekeep(box);
-	append(box, 10, 3000);
+	logbox_append_many(box, 10, 3000);
 	box->now_ms += box->args.settings.segment_ms;
-	append(box, 10, 3000);
+	logbox_append_many(box, 10, 3000);
 	assert_int_equal(box->log->tail->base, 10);
 	logbox_kill(box);
 	reopen(box, false, 0, 0);
@@ -143,10 +131,10 @@ static void test_recover_without_the_ring(void **state)
 {
 	struct logbox *box = *state;
 
-	append(box, 50, 3000);
+	logbox_append_many(box, 50, 3000);
 	logbox_settle(box);
 	uring_fake_set_auto(box->uring, false);
-	append(box, 300, 3000);
+	logbox_append_many(box, 300, 3000);
 	logbox_lose_ring(box);
 	reopen(box, false, 50, 0);
 	assert_int_equal(seglog_high_watermark(box->log), 50);
@@ -155,7 +143,7 @@ static void test_recover_without_the_ring(void **state)
 	logbox_verify_range(box, 0, 50, 100000);
 	/* The offsets above are given anew. */
 	box->batch_count = 50;
-	append(box, 5, 100);
+	logbox_append_many(box, 5, 100);
 	logbox_settle(box);
 	logbox_verify_range(box, 0, 55, 100000);
 }
@@ -168,7 +156,7 @@ static void test_recover_torn_tail(void **state)
 	uint32_t end, last = 0;
 	int64_t size;
 
-	append(box, 20, 700);
+	logbox_append_many(box, 20, 700);
 	logbox_settle(box);
 	end = box->log->tail->size;
 	last = box->batches[19].size;
@@ -185,7 +173,7 @@ static void test_recover_torn_tail(void **state)
 		assert_int_equal(lstat(path, &stat), 0);
 		assert_int_equal(stat.st_size, end - last);
 		box->batch_count = 19;
-		append(box, 1, 700);
+		logbox_append_many(box, 1, 700);
 		logbox_settle(box);
 		assert_int_equal(box->log->tail->size, end);
 	}
@@ -199,7 +187,7 @@ static void test_recover_garbage_tail(void **state)
 	struct logbox *box = *state;
 	uint8_t garbage[5000];
 
-	append(box, 20, 700);
+	logbox_append_many(box, 20, 700);
 	logbox_settle(box);
 	memset(garbage, 0xa5, sizeof(garbage));
 	logbox_damage(box, 0, ".log", box->log->tail->size, garbage, sizeof(garbage));
@@ -217,7 +205,7 @@ static void test_recover_old_batch_behind_the_end(void **state)
 	uint32_t first = 0;
 	int64_t size;
 
-	append(box, 20, 700);
+	logbox_append_many(box, 20, 700);
 	logbox_settle(box);
 	first = box->batches[0].size;
 	size = logbox_load(box, 0, ".log");
@@ -237,7 +225,7 @@ static void test_recover_damage_below_the_checkpoint_is_offline(void **state)
 	uint8_t byte = 0;
 	int64_t pos;
 
-	append(box, 100, 700);
+	logbox_append_many(box, 100, 700);
 	logbox_settle(box);
 	pos = box->log->tail->size / 2;
 	logbox_lose_ring(box);
@@ -268,7 +256,7 @@ static void test_recover_damage_drops_later_segments(void **state)
 	int64_t base;
 
 	set_segment_size(box, 64 * 1024);
-	append(box, 100, 3000);
+	logbox_append_many(box, 100, 3000);
 	logbox_settle(box);
 	base = box->log->first->next->base;
 	assert_true(base > 0);
@@ -280,7 +268,7 @@ static void test_recover_damage_drops_later_segments(void **state)
 	assert_int_equal(logbox_load(box, base, ".log"), 0);
 	logbox_verify_range(box, 0, base, 100000);
 	box->batch_count = (uint32_t)base;
-	append(box, 100, 3000);
+	logbox_append_many(box, 100, 3000);
 	logbox_settle(box);
 	logbox_verify_range(box, 0, base + 100, 100000);
 }
@@ -294,7 +282,7 @@ static void test_recover_rebuilds_indexes(void **state)
 	char path[TEMP_PATH_SIZE];
 
 	set_segment_size(box, 256 * 1024);
-	append(box, 200, 3000);
+	logbox_append_many(box, 200, 3000);
 	logbox_settle(box);
 	index_size = logbox_load(box, 0, ".index");
 	assert_true(index_size > 8);
@@ -334,7 +322,7 @@ static void test_recover_producers(void **state)
 	/* Another producer's segment, then a crash: the first one is known by the snapshot alone. */
 	logbox_housekeep(box);
 	box->now_ms += box->args.settings.segment_ms;
-	append(box, 10, 100);
+	logbox_append_many(box, 10, 100);
 	logbox_settle(box);
 	logbox_kill(box);
 	reopen(box, false, 30, 0);
@@ -365,13 +353,13 @@ static void test_recover_epochs(void **state)
 	struct logbox *box = *state;
 	int32_t epoch;
 
-	append(box, 10, 100);
+	logbox_append_many(box, 10, 100);
 	logbox_settle(box);
 	logbox_kill(box);
 	box->args.leader_epoch = 6;
 	reopen(box, false, 0, 0);
 	assert_int_equal(seglog_leader_epoch(box->log), 6);
-	append(box, 10, 100);
+	logbox_append_many(box, 10, 100);
 	logbox_settle(box);
 	assert_int_equal(seglog_epoch_end(box->log, 4, &epoch), 10);
 	assert_int_equal(epoch, 4);
@@ -391,7 +379,7 @@ static void test_recover_removes_leftovers(void **state)
 	char path[TEMP_PATH_SIZE];
 	int fd;
 
-	append(box, 3, 100);
+	logbox_append_many(box, 3, 100);
 	assert_int_equal(logbox_close(box), 0);
 	logbox_path(box, 700, ".log.deleted", path);
 	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
@@ -420,7 +408,7 @@ static void begin_anew(struct logbox *box)
 static void live_once_before(struct logbox *box, uint32_t count, uint32_t value_size)
 {
 	begin_anew(box);
-	append(box, count, value_size);
+	logbox_append_many(box, count, value_size);
 	begin_anew(box);
 }
 
@@ -436,13 +424,13 @@ static void test_recover_old_memory_behind_the_tail(void **state)
 			uint32_t size = value_sizes[i];
 
 			live_once_before(box, 70, size);
-			append(box, count, size);
+			logbox_append_many(box, count, size);
 			logbox_kill(box);
 			reopen(box, false, 0, 0);
 			assert_int_equal(seglog_next_offset(box->log), count);
 			logbox_verify_range(box, 0, count, 100000);
 			/* On the same bytes again: what the salvage has written is cut off. */
-			append(box, 1, size / 2);
+			logbox_append_many(box, 1, size / 2);
 			logbox_kill(box);
 			reopen(box, false, 0, 0);
 			assert_int_equal(seglog_next_offset(box->log), count + 1);
@@ -461,12 +449,12 @@ static void test_recover_old_memory_under_a_reservation(void **state)
 			uint32_t room;
 
 			live_once_before(box, 40, 3000);
-			append(box, 20, 3000);
+			logbox_append_many(box, 20, 3000);
 			assert_int_equal(seglog_reserve(box->log, 200000, box->now_ms), 0);
 			memset(seglog_room(box->log, 0, &room), 0xee, part);
 			if (is_abandoned) {
 				seglog_abandon(box->log);
-				append(box, 1, 1000);
+				logbox_append_many(box, 1, 1000);
 			}
 			logbox_kill(box);
 			reopen(box, false, 0, 0);
@@ -484,7 +472,7 @@ static void test_recover_old_memory_stays_out_of_files(void **state)
 	int64_t size;
 
 	live_once_before(box, 40, 3000);
-	append(box, 3, 1000);
+	logbox_append_many(box, 3, 1000);
 	logbox_settle(box);
 	end = box->log->tail->size;
 	size = logbox_load(box, 0, ".log");

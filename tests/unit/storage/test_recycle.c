@@ -99,12 +99,7 @@ static int teardown(void **state)
 static void append(struct logbox *box, uint32_t count, uint32_t value_size)
 {
 	for (uint32_t i = 0; i < count; i++) {
-		int64_t offset;
-
-		while ((offset = logbox_append(
-				box, &(struct logbox_spec){ .value_size = value_size })) == -EAGAIN)
-			logbox_settle(box);
-		assert_true(offset >= 0);
+		logbox_append_many(box, 1, value_size);
 		logbox_settle(box);
 		logbox_housekeep(box);
 	}

@@ -47,18 +47,6 @@ static int open_at(struct logbox *box, int64_t offset, struct segreader **ret_re
 	return segreader_open(box->dir, table, &box->args.topic_id, 3, offset, ret_reader);
 }
 
-static void append(struct logbox *box, uint32_t count, uint32_t value_size)
-{
-	for (uint32_t i = 0; i < count; i++) {
-		int64_t offset;
-
-		while ((offset = logbox_append(
-				box, &(struct logbox_spec){ .value_size = value_size })) == -EAGAIN)
-			logbox_settle(box);
-		assert_true(offset >= 0);
-	}
-}
-
 static int64_t read_on(struct logbox *box, struct segreader *reader, int64_t expected)
 {
 	struct batch batch;
@@ -86,7 +74,7 @@ static void test_segreader_follows_the_watermark(void **state)
 	assert_int_equal(open_at(box, -2, &reader), 0);
 	assert_int_equal(read_on(box, reader, 0), 0);
 	for (int round = 0; round < 60; round++) {
-		append(box, 1 + (uint32_t)round % 9, 3000);
+		logbox_append_many(box, 1 + (uint32_t)round % 9, 3000);
 		assert_int_equal(read_on(box, reader, next), seglog_high_watermark(box->log));
 		next = seglog_high_watermark(box->log);
 		logbox_settle(box);
@@ -102,7 +90,7 @@ static void test_segreader_begins_anywhere(void **state)
 	struct logbox *box = *state;
 	struct segreader *reader;
 
-	append(box, 200, 3000);
+	logbox_append_many(box, 200, 3000);
 	logbox_settle(box);
 	for (int64_t offset = 0; offset <= 200; offset += 13) {
 		assert_int_equal(open_at(box, offset, &reader), 0);
@@ -119,12 +107,12 @@ static void test_segreader_after_reopening(void **state)
 	struct logbox *box = *state;
 	struct segreader *reader;
 
-	append(box, 100, 3000);
+	logbox_append_many(box, 100, 3000);
 	logbox_settle(box);
 	assert_int_equal(logbox_close(box), 0);
 	assert_int_equal(logbox_open(box, true, 100), 0);
 	uring_fake_set_auto(box->uring, true);
-	append(box, 100, 500);
+	logbox_append_many(box, 100, 500);
 	logbox_settle(box);
 	assert_int_equal(open_at(box, 95, &reader), 0);
 	assert_int_equal(read_on(box, reader, 95), 200);
@@ -138,7 +126,7 @@ static void test_segreader_retention_is_reported(void **state)
 	struct batch batch;
 	const uint8_t *bytes;
 
-	append(box, 200, 3000);
+	logbox_append_many(box, 200, 3000);
 	logbox_settle(box);
 	assert_int_equal(open_at(box, 0, &reader), 0);
 	assert_int_equal(segreader_next(reader, &batch, &bytes), 1);
@@ -171,7 +159,7 @@ static void test_segreader_damage_is_reported(void **state)
 	const uint8_t *bytes;
 	uint8_t byte;
 
-	append(box, 10, 3000);
+	logbox_append_many(box, 10, 3000);
 	logbox_settle(box);
 	(void)logbox_load(box, 0, ".log");
 	byte = (uint8_t)~box->scratch[200];
@@ -241,7 +229,7 @@ static void test_segreader_damaged_index_misleads_nobody(void **state)
 	struct logbox *box = *state;
 	struct segreader *reader;
 
-	append(box, 200, 3000);
+	logbox_append_many(box, 200, 3000);
 	logbox_settle(box);
 	for (size_t i = 0; i < ARRAY_COUNT(wrongs); i++) {
 		uint8_t pos[4];
@@ -264,12 +252,12 @@ static void test_segreader_goes_on_behind_what_was_given_up(void **state)
 	uint8_t header[BATCH_HEADER_SIZE];
 	struct segreader *reader;
 
-	append(box, 5, 3000);
+	logbox_append_many(box, 5, 3000);
 	logbox_settle(box);
 	memset(header, 0x5a, sizeof(header));
 	logbox_damage(box, 0, ".log", box->log->tail->size, header, sizeof(header));
 	box->now_ms += box->args.settings.segment_ms;
-	append(box, 1, 3000);
+	logbox_append_many(box, 1, 3000);
 	assert_int_equal(box->log->tail->base, 5);
 	box->log->first->is_finished = true;
 	logbox_settle(box);

@@ -113,21 +113,8 @@ static int make_file(struct seglog *log, struct segment *segment)
 	return 0;
 }
 
-/* How far to zero ahead follows the log's rate: doubled when the space was used up soon. */
-static void adapt_ahead(struct seglog *log, int64_t now_ms)
-{
-	uint32_t ahead = log->ahead;
-
-	if (now_ms - log->prepared_ms < BUSY_MS)
-		ahead = MIN(ahead * 2, SEGLOG_PREPARE_MAX);
-	else if (now_ms - log->prepared_ms > CALM_MS)
-		ahead = MAX(ahead / 2, SEGLOG_PREPARE_MIN);
-	log->prepared_ms = now_ms;
-	__atomic_store_n(&log->ahead, ahead, __ATOMIC_RELAXED);
-}
-
-/* Space that was filled. @return the rate of all logs, bytes a millisecond */
-static uint64_t count_filled(struct seglog_fill *fill, uint32_t size, int64_t now_ms)
+/* @return the rate at which all logs fill space, bytes a millisecond */
+static uint64_t fill_rate(struct seglog_fill *fill, int64_t now_ms)
 {
 	int64_t since_ms;
 
@@ -139,8 +126,26 @@ static uint64_t count_filled(struct seglog_fill *fill, uint32_t size, int64_t no
 		fill->begin_ms = now_ms;
 		fill->bytes = 0;
 	}
-	fill->bytes += size;
-	return fill->rate;
+	return MAX(fill->rate, fill->bytes / FILL_MS);
+}
+
+/*
+ * How far to prepare ahead follows the log's rate: doubled when the space was used up soon. Where all logs
+ * together are fast, none is prepared in small steps: each is a piece of the disk by itself, and of more
+ * than a few pieces the file system keeps a list outside of the inode, which each commit writes again.
+ */
+static void adapt_ahead(struct seglog *log, uint64_t rate, int64_t now_ms)
+{
+	uint32_t ahead = log->ahead;
+
+	if (now_ms - log->prepared_ms < BUSY_MS)
+		ahead = MIN(ahead * 2, SEGLOG_PREPARE_MAX);
+	else if (now_ms - log->prepared_ms > CALM_MS)
+		ahead = MAX(ahead / 2, SEGLOG_PREPARE_MIN);
+	if (rate >= BULK_BYTES_PER_MS_ALL)
+		ahead = SEGLOG_PREPARE_MAX;
+	log->prepared_ms = now_ms;
+	__atomic_store_n(&log->ahead, ahead, __ATOMIC_RELAXED);
 }
 
 /*
@@ -169,11 +174,13 @@ static int prepare(struct seglog *log, struct segment *segment, int64_t now_ms)
 	if (prepared >= least && (is_rolled || size == 0 ||
 				  prepared >= MIN(size + log->ahead / 4 * 3, segment->prepare_max)))
 		return 0;
+	rate = fill_rate(log->fill, now_ms);
 	if (!is_rolled)
-		adapt_ahead(log, now_ms);
+		adapt_ahead(log, rate, now_ms);
 	target = is_rolled ? least : MIN(least + log->ahead, segment->prepare_max);
 	target = MAX(target, least);
-	rate = count_filled(log->fill, target - prepared, now_ms);
+	if (log->fill != NULL)
+		log->fill->bytes += target - prepared;
 	if (!log->is_discarded)
 		error = is_bulk(log, target - prepared, now_ms - before_ms, rate)
 				? segfile_reserve(segment->fd, prepared, target)

@@ -412,9 +412,15 @@ static int64_t data_end(const struct logbox *box)
 	return end;
 }
 
-/* @return bytes of the tail's file that are prepared and not written, when its space lasted `ms` and other
-   logs filled so many bytes in the second before */
-static int64_t unwritten_after(int64_t ms, uint64_t others)
+struct filled {
+	int64_t lasted_ms; /* the log's own space */
+	uint32_t ahead;    /* so much of it */
+	int64_t window_ms; /* for so long the others have been counted */
+	uint64_t others;   /* bytes that they filled */
+};
+
+/* @return bytes of the tail's file that are prepared and not written */
+static int64_t unwritten_after(const struct filled *filled)
 {
 	struct logbox *box = logbox_new(RING_SIZE);
 	struct seglog_fill fill = { .begin_ms = box->now_ms };
@@ -424,11 +430,11 @@ static int64_t unwritten_after(int64_t ms, uint64_t others)
 	assert_int_equal(logbox_open(box, false, 0), 0);
 	uring_fake_set_auto(box->uring, true);
 	append(box, 3, &(struct logbox_spec){ 0 });
-	box->log->ahead = SEGLOG_PREPARE_MAX;
-	box->log->prepared_ms = box->now_ms - ms;
-	fill = (struct seglog_fill){ .begin_ms = box->now_ms - 1000, .bytes = others };
+	box->log->ahead = filled->ahead;
+	box->log->prepared_ms = box->now_ms - filled->lasted_ms;
+	fill = (struct seglog_fill){ .begin_ms = box->now_ms - filled->window_ms,
+				     .bytes = filled->others };
 	logbox_housekeep(box);
-	assert_true(box->log->tail->prepared >= SEGLOG_PREPARE_MAX);
 	size = box->log->tail->prepared - data_end(box);
 	append(box, 3, &(struct logbox_spec){ .value_size = 100000 });
 	logbox_verify_range(box, 0, 6, 1000000);
@@ -446,15 +452,21 @@ static int64_t unwritten_after(int64_t ms, uint64_t others)
 static void test_retain_zeroes_no_space_of_a_fast_log(void **state)
 {
 	(void)state;
-	assert_int_equal(unwritten_after(600, 0), 0);
-	assert_true(unwritten_after(400, 0) >= SEGLOG_PREPARE_MAX - SEGLOG_PREPARE_MIN);
+	assert_int_equal(unwritten_after(&(struct filled){ 600, SEGLOG_PREPARE_MAX, 1000, 0 }), 0);
+	assert_true(unwritten_after(&(struct filled){ 400, SEGLOG_PREPARE_MAX, 1000, 0 }) >=
+		    SEGLOG_PREPARE_MAX - SEGLOG_PREPARE_MIN);
 }
 
 static void test_retain_zeroes_no_space_of_many_logs_that_are_fast_together(void **state)
 {
 	(void)state;
-	assert_int_equal(unwritten_after(2000, 130000000), 0);
-	assert_true(unwritten_after(2000, 132000000) >= SEGLOG_PREPARE_MAX - SEGLOG_PREPARE_MIN);
+	for (int64_t window_ms = 10; window_ms <= 1000; window_ms += 990) {
+		struct filled filled = { 2000, 4 * SEGLOG_PREPARE_MIN, window_ms, 130000000 };
+
+		assert_int_equal(unwritten_after(&filled), 0);
+		filled.others = 132000000;
+		assert_true(unwritten_after(&filled) >= SEGLOG_PREPARE_MAX - SEGLOG_PREPARE_MIN);
+	}
 }
 
 int main(void)

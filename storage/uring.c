@@ -14,6 +14,7 @@
 #define DISK_TAG      UINT64_C(1)
 #define REAP_MAX      256 /* completions run by one call, so that a poll stays bounded */
 #define CQ_PER_SQ     4
+#define WORKERS_MIN   32
 #define DISK_WAIT_S   1 /* granularity of waiting for disk operations at close */
 #define CANCEL_WAIT_S 2
 
@@ -54,6 +55,19 @@ static int open_ring(struct io_uring *ring, uint32_t entries)
 	return error;
 }
 
+/* What the kernel can't do at once, every fsync above all, is done by threads of its own: four a CPU unless told
+   otherwise, which on a small machine has the commits of many logs wait for one another. */
+static void have_workers(struct io_uring *ring)
+{
+	unsigned bounded[2] = { 0, 0 }; /* zeroes: tell what there are */
+
+	if (io_uring_register_iowq_max_workers(ring, bounded) != 0 || bounded[0] >= WORKERS_MIN)
+		return;
+	bounded[0] = WORKERS_MIN;
+	bounded[1] = 0;
+	(void)io_uring_register_iowq_max_workers(ring, bounded); /* slower without */
+}
+
 int uring_open(const struct uring_config *config, struct uring **ret_uring)
 {
 	struct uring *uring;
@@ -76,6 +90,7 @@ int uring_open(const struct uring_config *config, struct uring **ret_uring)
 			return error;
 		}
 	}
+	have_workers(&uring->ring);
 	uring->files_max = uring->files_free_count = config->files_max;
 	for (uint32_t i = 0; i < config->files_max; i++)
 		uring->files_free[i] = (int)(config->files_max - 1 - i);

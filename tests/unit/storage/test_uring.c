@@ -4,6 +4,7 @@
    Shown on the real kernel ring with an O_DIRECT file and with children killed in mid-write. */
 #include <errno.h>
 #include <fcntl.h>
+#include <liburing.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -261,6 +262,17 @@ static void test_uring_wait_ends_by_time_and_signal(void **state)
 	assert_int_equal(uring_wait(bench->uring, -1), 0);
 }
 
+/* On two CPUs eight commits at once were all that the kernel had threads for. */
+static void test_uring_many_commits_go_at_once(void **state)
+{
+	struct bench *bench = *state;
+	unsigned workers[2] = { 0, 0 };
+
+	assert_int_equal(
+		io_uring_register_iowq_max_workers(uring_raw(bench->uring), workers), 0);
+	assert_true(workers[0] >= 32);
+}
+
 static void test_uring_close_waits_for_disk(void **state)
 {
 	struct bench *bench = *state;
@@ -398,6 +410,7 @@ int main(void)
 		ROW(test_uring_takes_more_operations_than_entries),
 		ROW(test_uring_poll_finds_readiness_and_cancels),
 		ROW(test_uring_wait_ends_by_time_and_signal),
+		ROW(test_uring_many_commits_go_at_once),
 		ROW(test_uring_close_waits_for_disk),
 		ROW(test_uring_registered_lock_is_held_until_the_last_write),
 	};

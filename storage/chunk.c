@@ -40,6 +40,8 @@ struct chunk_pool {
 	struct chunk_dir_entry *entries; /* [unit_count] in the file */
 	struct list free[ORDER_COUNT];
 	struct list lru;     /* clean chunks, oldest first */
+	void (*give)(void *ctx, bool is_last); /* NULL: nobody to ask */
+	void *give_ctx;
 	struct list kept;    /* those of chunk_keep(), oldest first */
 	uint8_t *free_order; /* [unit_count] */
 	struct iovec *buffers;
@@ -368,10 +370,27 @@ void chunk_pool_close(struct chunk_pool *pool)
 	free_pool(pool);
 }
 
+void chunk_pool_on_short(struct chunk_pool *pool, void (*give)(void *ctx, bool is_last), void *ctx)
+{
+	pool->give = give;
+	pool->give_ctx = ctx;
+}
+
 uint32_t chunk_pool_buffers(const struct chunk_pool *pool, const struct iovec **ret_buffers)
 {
 	*ret_buffers = pool->buffers;
 	return pool->buffer_count;
+}
+
+static struct chunk *find_run(struct chunk_pool *pool, uint32_t order)
+{
+	struct chunk *chunk = take_run(pool, order);
+
+	if (chunk == NULL && make_room(pool, order)) {
+		chunk = take_run(pool, order);
+		CHECK(chunk != NULL);
+	}
+	return chunk;
 }
 
 struct chunk *chunk_take(struct chunk_pool *pool, uint32_t size)
@@ -382,10 +401,10 @@ struct chunk *chunk_take(struct chunk_pool *pool, uint32_t size)
 	CHECK(size > 0);
 	CHECK(size <= CHUNK_SIZE_MAX);
 	order = order_of(size);
-	chunk = take_run(pool, order);
-	if (chunk == NULL && make_room(pool, order)) {
-		chunk = take_run(pool, order);
-		CHECK(chunk != NULL);
+	chunk = find_run(pool, order);
+	if (chunk == NULL && pool->give != NULL) {
+		pool->give(pool->give_ctx, order == 0);
+		chunk = find_run(pool, order);
 	}
 	if (chunk == NULL)
 		return NULL;

@@ -100,6 +100,14 @@ NODISCARD int chunk_pool_open(const char *path, uint64_t size,
  */
 void chunk_pool_close(struct chunk_pool *pool);
 
+/**
+ * Have those who hold chunks that they could do without asked, before chunk_take() finds none.
+ *
+ * @param give  lets chunks become free or clean, if it can; takes none. is_last: without it not even a chunk
+ *              of the smallest size is left
+ */
+void chunk_pool_on_short(struct chunk_pool *pool, void (*give)(void *ctx, bool is_last), void *ctx);
+
 /** The regions to register with io_uring, in the order of chunk.buffer. @return their number */
 uint32_t chunk_pool_buffers(const struct chunk_pool *pool, const struct iovec **ret_buffers);
 

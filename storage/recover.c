@@ -535,6 +535,7 @@ static struct seglog *log_new(const struct seglog_open_args *args)
 	log->append_ms = args->now_ms;
 	(void)snprintf(log->topic, sizeof(log->topic), "%s", args->topic);
 	list_init(&log->chunks);
+	list_init(&log->quiet);
 	seglog_configure(log, &args->settings);
 	if (producers_init(&log->producers) != 0 ||
 	    posix_memalign((void **)&log->tail_block, SEGFILE_ALIGN, SEGFILE_ALIGN) != 0) {

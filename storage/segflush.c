@@ -54,6 +54,8 @@ static void finish(struct seglog *log)
 		__atomic_store_n(&log->high_watermark, flush->to_offset, __ATOMIC_RELEASE);
 		seglog_clean(log, segment);
 		retire_flushed(log);
+		list_remove(&log->quiet);
+		list_push_back(&log->core->quiet, &log->quiet);
 		if (log->core->flush_ns != NULL)
 			hist_add(log->core->flush_ns, (uint64_t)(clock_now_ns() - flush->begin_ns));
 		counters_inc(log->core->counters, COUNTER_SEGLOG_FLUSHES);
@@ -252,12 +254,13 @@ bool seglog_flush(struct seglog *log)
 	return !step(log);
 }
 
-int seglog_attach(struct seglog *log, const struct seglog_core *core, void *owner)
+int seglog_attach(struct seglog *log, struct seglog_core *core, void *owner)
 {
 	CHECK_OBJ(log, SEGLOG_MAGIC);
 	CHECK(log->core == NULL);
 	log->owner = owner;
 	log->core = core;
+	core->log_count++;
 	if (log->error != 0) {
 		seglog_publish(log);
 		return 0;
@@ -266,6 +269,7 @@ int seglog_attach(struct seglog *log, const struct seglog_core *core, void *owne
 	for (uint32_t i = 0; i < SEGLOG_FLUSH_WRITES; i++)
 		log->flush.writes[i] = (struct seglog_write){ .event.fn = on_written, .log = log };
 	if (!have_slot(log, log->tail)) {
+		core->log_count--;
 		log->core = NULL;
 		return -ENFILE;
 	}
@@ -316,6 +320,8 @@ bool seglog_detach(struct seglog *log)
 		segment->slot = -1;
 	}
 	drop_chunks(log);
+	list_remove(&log->quiet);
+	log->core->log_count--;
 	log->core = NULL;
 	return true;
 }

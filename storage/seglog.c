@@ -10,6 +10,11 @@
 #define CHUNK_GROW_MS   100  /* a chunk filled faster than this: the next one is larger */
 #define CHUNK_SHRINK_MS 5000 /* slower than this: back to the smallest */
 
+/* When memory is short, logs without an append for so long give their tail chunks; any log when it is out. */
+#define QUIET_MS       1000
+#define QUIET_GIVE_MAX 8  /* logs that do so at once */
+#define QUIET_LOOK_MAX 64 /* logs looked at */
+
 /* Wiped in a taken chunk: a partly filled block, and a header that begins at its end. */
 #define TAKEN_WIPE_SIZE (2 * SEGFILE_ALIGN)
 
@@ -122,8 +127,9 @@ static struct chunk *last_chunk(const struct seglog *log)
 	return chunk;
 }
 
-/* A quiet log gives its last chunk back: the one block that later flushes write again is kept aside. */
-static void clean_tail(struct seglog *log)
+/* A quiet log gives its last chunk back: the one block that later flushes write again is kept aside.
+   @return false: it has none, or is not quiet */
+static bool clean_tail(struct seglog *log)
 {
 	struct segment *tail = log->tail;
 	struct chunk *chunk;
@@ -131,7 +137,7 @@ static void clean_tail(struct seglog *log)
 
 	if (log->reserved > 0 || log->flush.segment != NULL || tail->durable != tail->size ||
 	    log->is_tail_clean || log->tail_end == 0)
-		return;
+		return false;
 	/* Further chunks were taken for a reservation that was given up: they are empty. */
 	while ((chunk = last_chunk(log)) != NULL && chunk->pos > begin) {
 		list_remove(&chunk->node);
@@ -144,6 +150,37 @@ static void clean_tail(struct seglog *log)
 	if (chunk != NULL && chunk->on_evict == NULL)
 		chunk_set_clean(chunk, on_evict, log);
 	log->is_tail_clean = true;
+	return true;
+}
+
+/* Memory is short: the tails that are quiet for longest. A log comes back to the list with its next commit. */
+static void give_tails(void *ctx, bool is_last)
+{
+	struct seglog_core *core = ctx;
+	uint32_t given = 0;
+	int64_t newest_ms;
+
+	if (list_is_empty(&core->quiet))
+		return;
+	newest_ms = LIST_ENTRY(core->quiet.prev, struct seglog, quiet)->append_ms;
+	for (uint32_t i = 0; i < QUIET_LOOK_MAX && given < QUIET_GIVE_MAX; i++) {
+		struct seglog *log = LIST_ENTRY(core->quiet.next, struct seglog, quiet);
+
+		if (list_is_empty(&core->quiet) ||
+		    (!is_last && newest_ms - log->append_ms < QUIET_MS))
+			break;
+		list_remove(&log->quiet);
+		if (clean_tail(log))
+			given++;
+	}
+	counters_add(core->counters, COUNTER_SEGLOG_TAILS_GIVEN, given);
+}
+
+void seglog_core_init(struct seglog_core *core)
+{
+	core->log_count = 0;
+	list_init(&core->quiet);
+	chunk_pool_on_short(core->chunks, give_tails, core);
 }
 
 /* ---- reservation ---- */
@@ -207,19 +244,23 @@ void seglog_sync(struct seglog *log)
 		roll_when_due(log);
 	if (__atomic_load_n(&log->is_idle, __ATOMIC_ACQUIRE)) {
 		__atomic_store_n(&log->is_idle, false, __ATOMIC_RELEASE);
-		clean_tail(log);
+		(void)clean_tail(log);
 	}
 }
 
 static uint32_t next_chunk_size(struct seglog *log, int64_t now_ms)
 {
 	uint64_t limit = chunk_pool_size(log->core->chunks) / 32;
+	uint64_t share = chunk_pool_size(log->core->chunks) / log->core->log_count;
 	uint32_t size = log->chunk_size;
 
 	if (now_ms - log->chunk_ms < CHUNK_GROW_MS && size < CHUNK_SIZE_MAX && size * 2 <= limit)
 		size *= 2;
 	else if (now_ms - log->chunk_ms > CHUNK_SHRINK_MS)
 		size = CHUNK_SIZE_MIN;
+	/* A chunk is for several batches, where the log's share has room for it. */
+	while (size < CHUNK_SIZE_MAX && size < 2 * log->reserved && size * 2 <= MIN(share, limit))
+		size *= 2;
 	log->chunk_ms = now_ms;
 	return log->chunk_size = size;
 }
@@ -300,6 +341,7 @@ static void wipe(struct seglog *log, uint32_t end)
 int seglog_reserve(struct seglog *log, uint32_t size, int64_t now_ms)
 {
 	struct list *node;
+	uint32_t end;
 	int error;
 
 	CHECK_OBJ(log, SEGLOG_MAGIC);
@@ -322,13 +364,17 @@ int seglog_reserve(struct seglog *log, uint32_t size, int64_t now_ms)
 		(void)seglog_flush(log); /* the old segment may be durable already */
 	}
 	/* With the next header: it is zeroes in the ring, and in the file of a recycled segment. */
-	error = cover(log, log->tail->size + size + BATCH_HEADER_SIZE, now_ms);
+	end = log->tail->size + size + BATCH_HEADER_SIZE;
+	if (log->tail_end < end)
+		(void)clean_tail(log); /* in two chunks it would be two writes */
+	log->reserved = size; /* its own tail is not given while chunks are taken for it */
+	error = cover(log, end, now_ms);
 	if (error != 0) {
+		log->reserved = 0;
 		counters_inc(log->core->counters, COUNTER_SEGLOG_NO_MEMORY);
 		return error;
 	}
 	wipe(log, log->tail->size + size);
-	log->reserved = size;
 	for (node = log->chunks.prev;; node = node->prev) {
 		log->room = LIST_ENTRY(node, struct chunk, node);
 		if (log->room->pos <= log->tail->size)

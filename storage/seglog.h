@@ -93,7 +93,7 @@ NODISCARD int seglog_salvage_write(int log_dir_fd, const char *topic,
 NODISCARD int seglog_open(const struct seglog_open_args *args, struct seglog **ret_log,
 			  struct seglog_recovery *ret_recovery);
 
-/** What the owning core gives each of its logs. */
+/** What the owning core gives each of its logs; `log_count` and `quiet` are theirs. */
 struct seglog_core {
 	struct chunk_pool *chunks;
 	struct uring *uring;
@@ -104,13 +104,18 @@ struct seglog_core {
 	void (*on_durable)(void *ctx, struct seglog *log);
 	/** The log wants seglog_housekeep(); asked once until it has run. */
 	void (*on_housekeep)(void *ctx, struct seglog *log);
+	uint32_t log_count;
+	struct list quiet; /* logs in the order of their last commits: whose tails go when memory is short */
 };
+
+/** The rest of `core` is set, and it stays where it is. @context owning core, before the first seglog_attach() */
+void seglog_core_init(struct seglog_core *core);
 
 /** Largest batch: what one chunk can hold when it is read back from an unaligned file position. */
 #define SEGLOG_BATCH_SIZE_MAX (CHUNK_SIZE_MAX - 4096)
 
 /** Hand the log to its core. @context owning core. @return 0; -ENFILE */
-NODISCARD int seglog_attach(struct seglog *log, const struct seglog_core *core, void *owner);
+NODISCARD int seglog_attach(struct seglog *log, struct seglog_core *core, void *owner);
 
 /**
  * Let go of the core, after flushing what is in the ring (which may need seglog_housekeep()).

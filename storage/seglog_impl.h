@@ -109,7 +109,8 @@ struct seglog_recycled {
 struct seglog {
 	uint32_t magic;
 	int error; /* 0, ERR_POISONED, ERR_OFFLINE; atomic: core */
-	const struct seglog_core *core;
+	struct seglog_core *core;
+	struct list quiet; /* on the core's */
 	void *owner;
 	struct seglog_settings settings;
 

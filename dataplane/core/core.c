@@ -333,7 +333,10 @@ void core_on_attach(void *context, struct mesh_item *mesh_item)
 
 	CHECK(item->partition->owner == core->index);
 	CHECK(item->partition->log == NULL);
-	core->seglog_core = seglog_core;
+	if (core->seglog_core.chunks == NULL) {
+		core->seglog_core = seglog_core;
+		seglog_core_init(&core->seglog_core);
+	}
 	item->error = seglog_attach(item->log, &core->seglog_core, item->partition);
 	if (item->error == 0)
 		item->partition->log = item->log;

@@ -103,6 +103,7 @@ static struct core *core_make(struct corebox *box, uint32_t index)
 						  .ctx = core,
 						  .on_durable = partition_on_durable,
 						  .on_housekeep = on_housekeep };
+	seglog_core_init(&core->seglog_core);
 	mesh_join(box->mesh, index, core);
 	return core;
 }

@@ -94,6 +94,7 @@ int logbox_open(struct logbox *box, bool was_clean, int64_t checkpoint)
 	CHECK(uring_buffers_register(box->uring, buffers, count) == 0);
 	box->core.chunks = box->chunks;
 	box->core.uring = box->uring;
+	seglog_core_init(&box->core);
 	box->args.was_clean = was_clean;
 	box->args.checkpoint_offset = checkpoint;
 	box->args.now_ms = box->now_ms;

@@ -249,6 +249,49 @@ static void test_chunk_spares_small_ones_beside_a_dirty_one(void **state)
 	assert_int_equal(bench->evicted, per_block + 1);
 }
 
+struct lender {
+	struct bench *bench;
+	struct chunk *chunks[2];
+	uint32_t asked, asked_last;
+};
+
+static void give(void *ctx, bool is_last)
+{
+	struct lender *lender = ctx;
+	struct chunk **chunk = &lender->chunks[is_last];
+
+	lender->asked++;
+	lender->asked_last += is_last;
+	if (*chunk != NULL)
+		chunk_set_clean(*chunk, on_evict, lender->bench);
+	*chunk = NULL;
+}
+
+static void test_chunk_asks_holders_when_it_is_short(void **state)
+{
+	struct bench *bench = *state;
+	struct lender lender = { .bench = bench };
+
+	chunk_pool_on_short(bench->pool, give, &lender);
+	for (uint32_t i = 0; i < POOL_SIZE / CHUNK_SIZE_MAX; i++) {
+		struct chunk *chunk = chunk_take(bench->pool, CHUNK_SIZE_MAX);
+
+		bind(chunk, i * CHUNK_SIZE_MAX);
+		lender.chunks[i % 2] = chunk;
+	}
+	assert_int_equal(lender.asked, 0);
+	assert_non_null(chunk_take(bench->pool, CHUNK_SIZE_MAX));
+	assert_int_equal(lender.asked, 1);
+	assert_int_equal(lender.asked_last, 0);
+	assert_null(chunk_take(bench->pool, CHUNK_SIZE_MAX));
+	assert_int_equal(lender.asked_last, 0); /* less would do */
+	assert_non_null(chunk_take(bench->pool, CHUNK_SIZE_MIN));
+	assert_int_equal(lender.asked_last, 1);
+	assert_int_equal(bench->evicted, 2);
+	assert_non_null(chunk_take(bench->pool, CHUNK_SIZE_MIN));
+	assert_int_equal(lender.asked, 3); /* not while there is room */
+}
+
 static void test_chunk_drop_forgets_what_is_being_sent(void **state)
 {
 	struct bench *bench = *state;
@@ -353,6 +396,7 @@ int main(void)
 		ROW(test_chunk_kept_ones_go_first),
 		ROW(test_chunk_evicts_oldest_clean_first),
 		ROW(test_chunk_spares_small_ones_beside_a_dirty_one),
+		ROW(test_chunk_asks_holders_when_it_is_short),
 		ROW(test_chunk_drop_forgets_what_is_being_sent),
 		ROW(test_chunk_random_use_never_overlaps),
 		ROW(test_chunk_file_stays_while_dirty),

@@ -58,7 +58,8 @@ static void test_seglog_append_straddles_chunks(void **state)
 		uint32_t size = i % 7 == 0 ? 200000 + i : 1 + i * 37 % 5000;
 
 		assert_true(logbox_append(box, &(struct logbox_spec){ .value_size = size }) >= 0);
-		logbox_settle(box);
+		if (i % 5 == 4) /* a tail that is durable begins a new chunk instead */
+			logbox_settle(box);
 	}
 	assert_true(seglog_high_watermark(box->log) == 400);
 	logbox_verify_range(box, 0, 400, 1);
@@ -272,6 +273,104 @@ static void test_seglog_quiet_tail_is_given_back(void **state)
 	logbox_verify_range(box, 0, 4, 1);
 }
 
+/* Take all that can be had. @return how many chunks */
+static uint32_t take_all(struct logbox *box, uint32_t size, struct chunk **ret_chunks)
+{
+	uint32_t count = 0;
+
+	while ((ret_chunks[count] = chunk_take(box->chunks, size)) != NULL)
+		count++;
+	return count;
+}
+
+static uint64_t tails_given(const struct logbox *box)
+{
+	return counters_get(&box->counters, COUNTER_SEGLOG_TAILS_GIVEN);
+}
+
+/* Many logs that were busy until now held all of the ring by their last chunks, and one that went on got
+   nothing for seconds. */
+static void test_seglog_tail_goes_at_once_when_memory_is_short(void **state)
+{
+	struct logbox *box = *state;
+	struct chunk *scratch[RING_SIZE / CHUNK_SIZE_MIN + 1];
+	uint32_t count;
+
+	assert_int_equal(logbox_append(box, &(struct logbox_spec){ .value_size = 5000 }), 0);
+	logbox_settle(box);
+	count = take_all(box, CHUNK_SIZE_MIN * 2, scratch);
+	assert_int_equal(tails_given(box), 0); /* nobody wrote later, and there is still less to be had */
+	count += take_all(box, CHUNK_SIZE_MIN, scratch + count);
+	assert_int_equal(tails_given(box), 1);
+	assert_int_equal(chunk_pool_available(box->chunks), 0);
+	assert_int_equal(logbox_append(box, &(struct logbox_spec){ .value_size = 5000 }), -EAGAIN);
+	assert_false(seglog_is_reserved(box->log));
+	chunk_unref(scratch[--count]);
+	assert_int_equal(logbox_append(box, &(struct logbox_spec){ .value_size = 5000 }), 1);
+	logbox_settle(box);
+	while (count > 0)
+		chunk_unref(scratch[--count]);
+	logbox_verify_range(box, 0, 2, 1);
+}
+
+static void test_seglog_tail_stays_while_it_is_committed(void **state)
+{
+	struct logbox *box = *state;
+	struct chunk *scratch[RING_SIZE / CHUNK_SIZE_MIN + 1];
+	uint32_t count;
+
+	uring_fake_set_auto(box->uring, false);
+	assert_int_equal(logbox_append(box, &(struct logbox_spec){ .value_size = 5000 }), 0);
+	(void)seglog_flush(box->log);
+	count = take_all(box, CHUNK_SIZE_MIN, scratch);
+	assert_int_equal(tails_given(box), 0);
+	uring_fake_set_auto(box->uring, true);
+	logbox_settle(box);
+	scratch[count] = chunk_take(box->chunks, CHUNK_SIZE_MIN);
+	assert_non_null(scratch[count]);
+	assert_int_equal(tails_given(box), 1);
+	for (uint32_t i = 0; i <= count; i++)
+		chunk_unref(scratch[i]);
+	logbox_verify_range(box, 0, 1, 1);
+}
+
+/* A log that takes chunks for a batch must not be asked for the one that the batch begins in. */
+static void test_seglog_tail_is_not_given_for_its_own_batch(void **state)
+{
+	const struct logbox_spec large = { .value_size = 140000 }; /* three chunks of the smallest */
+	struct logbox *box = *state;
+	struct chunk *scratch[RING_SIZE / CHUNK_SIZE_MIN + 1];
+	uint32_t count = take_all(box, CHUNK_SIZE_MIN, scratch);
+
+	for (int i = 0; i < 2; i++)
+		chunk_unref(scratch[--count]);
+	assert_int_equal(logbox_append(box, &(struct logbox_spec){ .value_size = 5000 }), 0);
+	logbox_settle(box);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(logbox_append(box, &large), -EAGAIN);
+	chunk_unref(scratch[--count]);
+	assert_int_equal(logbox_append(box, &large), 1);
+	logbox_settle(box);
+	while (count > 0)
+		chunk_unref(scratch[--count]);
+	logbox_verify_range(box, 0, 2, 1);
+}
+
+/* A batch that has no room behind a durable tail is one write all the same. */
+static void test_seglog_batch_after_a_durable_one_is_one_write(void **state)
+{
+	struct logbox *box = *state;
+
+	for (int64_t i = 0; i < 50; i++) {
+		assert_int_equal(logbox_append(box, &(struct logbox_spec){ .value_size = 30000 }), i);
+		logbox_settle(box);
+	}
+	assert_int_equal(counters_get(&box->counters, COUNTER_SEGLOG_FLUSH_WRITES), 50);
+	assert_int_equal(counters_get(&box->counters, COUNTER_SEGLOG_FLUSHES), 50);
+	logbox_verify_range(box, 0, 50, 1);
+	logbox_verify_range(box, 0, 50, 1000000);
+}
+
 static void test_seglog_epoch_end(void **state)
 {
 	struct logbox *box = *state;
@@ -317,6 +416,10 @@ int main(void)
 		TEST(test_seglog_no_memory_is_back_pressure),
 		TEST(test_seglog_append_time),
 		TEST(test_seglog_quiet_tail_is_given_back),
+		TEST(test_seglog_tail_goes_at_once_when_memory_is_short),
+		TEST(test_seglog_tail_stays_while_it_is_committed),
+		TEST(test_seglog_tail_is_not_given_for_its_own_batch),
+		TEST(test_seglog_batch_after_a_durable_one_is_one_write),
 		TEST(test_seglog_epoch_end),
 		TEST(test_seglog_find_time),
 	};

@@ -39,7 +39,7 @@ struct chunk_pool {
 	uint64_t bind_count;
 	struct chunk_dir_entry *entries; /* [unit_count] in the file */
 	struct list free[ORDER_COUNT];
-	struct list lru;     /* clean chunks, oldest first */
+	struct list lru;                       /* clean chunks, oldest first */
 	void (*give)(void *ctx, bool is_last); /* NULL: nobody to ask */
 	void *give_ctx;
 	struct list kept;    /* those of chunk_keep(), oldest first */

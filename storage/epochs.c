@@ -48,14 +48,21 @@ int64_t epochs_end(const struct epochs *epochs, int32_t epoch, int64_t high_wate
 	return n < epochs->count ? epochs->entries[n].start : high_watermark;
 }
 
-int epochs_save(const struct epochs *epochs, int dir_fd, int64_t log_start)
+uint32_t epochs_first(const struct epochs *epochs, int64_t log_start)
 {
-	char text[TEXT_MAX];
 	uint32_t first = 0;
-	size_t size;
 
 	while (first + 1 < epochs->count && epochs->entries[first + 1].start <= log_start)
 		first++;
+	return first;
+}
+
+int epochs_save(const struct epochs *epochs, int dir_fd, int64_t log_start)
+{
+	uint32_t first = epochs_first(epochs, log_start);
+	char text[TEXT_MAX];
+	size_t size;
+
 	size = (size_t)snprintf(text, sizeof(text), "0\n%" PRIu32 "\n", epochs->count - first);
 	for (uint32_t i = first; i < epochs->count; i++) {
 		int64_t start = MAX(epochs->entries[i].start, i == first ? log_start : 0);

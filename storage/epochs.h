@@ -38,6 +38,9 @@ void epochs_truncate(struct epochs *epochs, int64_t end);
 int64_t epochs_end(const struct epochs *epochs, int32_t epoch, int64_t high_watermark,
 		   int32_t *ret_epoch);
 
+/** @return index of the oldest epoch that did not end below `log_start` */
+uint32_t epochs_first(const struct epochs *epochs, int64_t log_start);
+
 /** Write the file, without epochs that ended below `log_start`. @return 0; -errno */
 NODISCARD int epochs_save(const struct epochs *epochs, int dir_fd, int64_t log_start);
 /** @return 0, also when there is no file; ERR_CORRUPT; -errno */

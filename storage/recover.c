@@ -483,6 +483,7 @@ static int settle(struct recovery *recovery)
 			MAX(log->leader_epoch, log->epochs.entries[log->epochs.count - 1].epoch);
 	epochs_assign(&log->epochs, log->leader_epoch, log->next_offset);
 	error = epochs_save(&log->epochs, log->dir_fd, log->start_offset);
+	log->epochs_gone = epochs_first(&log->epochs, log->start_offset);
 	if (error == 0)
 		error = load_tail_block(log);
 	if (error == 0 && fsync(log->dir_fd) != 0)

@@ -14,6 +14,7 @@ static void kept_name(int64_t base, char *ret_name)
 
 void recycle_offer(struct seglog *log, struct segment *segment, int64_t now_ms)
 {
+	static const _Alignas(SEGFILE_ALIGN) uint8_t zeros[SEGFILE_ALIGN];
 	char name[SEGFILE_NAME_MAX], kept[SEGFILE_NAME_MAX];
 
 	if (segment->fd < 0 || segment->size < SEGFILE_ALIGN || log->is_discarded)
@@ -30,15 +31,17 @@ void recycle_offer(struct seglog *log, struct segment *segment, int64_t now_ms)
 		.since_ms = now_ms,
 	};
 	segment->fd = -1;
-	/* From here on no crash brings it back under the old name, and nobody can begin to read it. */
+	/* From here on no crash brings it back under the old name, and nobody can begin to read it. Zeroes now, so
+	   that the segment that gets it does not wait for them. */
 	if (fsync(log->dir_fd) != 0 ||
-	    (log->readers != NULL && !partitions_is_unread(log->readers)))
+	    (log->readers != NULL && !partitions_is_unread(log->readers)) ||
+	    segfile_write(log->recycled.fd, zeros, sizeof(zeros), 0) != 0 ||
+	    fdatasync(log->recycled.fd) != 0)
 		recycle_drop(log);
 }
 
 int recycle_take(struct seglog *log, const struct segment *segment, uint32_t *ret_prepared)
 {
-	static const _Alignas(SEGFILE_ALIGN) uint8_t zeros[SEGFILE_ALIGN];
 	const struct seglog_recycled *recycled = &log->recycled;
 	char name[SEGFILE_NAME_MAX], kept[SEGFILE_NAME_MAX];
 	int fd = recycled->fd;
@@ -48,7 +51,6 @@ int recycle_take(struct seglog *log, const struct segment *segment, uint32_t *re
 	kept_name(recycled->base, kept);
 	segfile_name(segment->base, ".log", name);
 	if (recycled->size > segment->prepare_max ||
-	    segfile_write(fd, zeros, sizeof(zeros), 0) != 0 || fdatasync(fd) != 0 ||
 	    renameat(log->dir_fd, kept, log->dir_fd, name) != 0) {
 		/* Nothing is lost: a new file tells what is wrong with the disk. */
 		recycle_drop(log);

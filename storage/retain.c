@@ -101,7 +101,7 @@ static int make_file(struct seglog *log, struct segment *segment)
 		error = segfile_replace(log->dir_fd, name, segment->snapshot,
 					segment->snapshot_size);
 	}
-	if (error == 0 && (fsync(fd) != 0 || fsync(log->dir_fd) != 0))
+	if (error == 0 && fsync(log->dir_fd) != 0) /* the file itself goes with its first space */
 		error = -errno;
 	if (error != 0) {
 		(void)close(fd); /* nothing is in it that counts */
@@ -203,25 +203,29 @@ int retain_finish(struct seglog *log, struct segment *segment)
 	return error;
 }
 
-static void tend_segments(struct seglog *log, int64_t now_ms)
+static void note_error(struct seglog *log, int error)
+{
+	if (error == -ENOSPC)
+		recycle_drop(log);
+	__atomic_store_n(&log->prepare_error, error != 0 ? error : log->finish_error,
+			 __ATOMIC_RELEASE);
+}
+
+static void finish_segments(struct seglog *log)
 {
 	struct segment *segment = __atomic_load_n(&log->first, __ATOMIC_ACQUIRE);
 	int error = 0;
 
 	for (; segment != NULL && error == 0;
 	     segment = __atomic_load_n(&segment->next, __ATOMIC_ACQUIRE)) {
-		if (segment->is_finished)
-			continue;
-		if (segment->fd < 0)
-			error = make_file(log, segment);
-		if (error == 0 && !__atomic_load_n(&segment->is_done, __ATOMIC_ACQUIRE))
-			error = prepare(log, segment, now_ms);
-		else if (error == 0)
+		if (!segment->is_finished && segment->fd >= 0 &&
+		    __atomic_load_n(&segment->is_done, __ATOMIC_ACQUIRE))
 			error = retain_finish(log, segment);
 	}
-	if (error == -ENOSPC)
-		recycle_drop(log);
-	__atomic_store_n(&log->prepare_error, error, __ATOMIC_RELEASE);
+	if (error == log->finish_error)
+		return;
+	log->finish_error = error;
+	note_error(log, error);
 }
 
 static void make_spare(struct seglog *log)
@@ -236,6 +240,29 @@ static void make_spare(struct seglog *log)
 				   2 * __atomic_load_n(&log->producers.count, __ATOMIC_RELAXED) +
 					   PRODUCERS_SLOTS_MIN);
 	__atomic_store_n(&log->spare, spare, __ATOMIC_RELEASE);
+}
+
+void seglog_prepare(struct seglog *log, int64_t now_ms)
+{
+	struct segment *segment = __atomic_load_n(&log->first, __ATOMIC_ACQUIRE);
+	int error = 0;
+
+	CHECK_OBJ(log, SEGLOG_MAGIC);
+	__atomic_store_n(&log->is_asked, false, __ATOMIC_SEQ_CST);
+	if (seglog_error(log) != 0)
+		return;
+	for (; segment != NULL && error == 0;
+	     segment = __atomic_load_n(&segment->next, __ATOMIC_ACQUIRE)) {
+		if (segment->is_finished)
+			continue;
+		if (segment->fd < 0)
+			error = make_file(log, segment);
+		if (error == 0 && !__atomic_load_n(&segment->is_done, __ATOMIC_ACQUIRE))
+			error = prepare(log, segment, now_ms);
+	}
+	note_error(log, error);
+	make_spare(log);
+	producers_housekeep(&log->producers);
 }
 
 /* ---- retention ---- */
@@ -320,6 +347,16 @@ void retain_unlink(int dir_fd, int64_t base)
 	}
 }
 
+/* Failing leaves older epochs in the file, as a kill does; the next start writes it anew. */
+static void forget_epochs(struct seglog *log)
+{
+	int64_t start = seglog_start_offset(log);
+	uint32_t first = epochs_first(&log->epochs, start);
+
+	if (first != log->epochs_gone && epochs_save(&log->epochs, log->dir_fd, start) == 0)
+		log->epochs_gone = first;
+}
+
 static void delete_doomed(struct seglog *log, int64_t now_ms)
 {
 	struct segment *segment = __atomic_exchange_n(&log->doomed, NULL, __ATOMIC_ACQ_REL);
@@ -334,9 +371,10 @@ static void delete_doomed(struct seglog *log, int64_t now_ms)
 		retain_unlink(log->dir_fd, segment->base);
 		retain_segment_free(segment);
 	}
-	/* Failing leaves older epochs in the file, and a deletion that is lost is repeated. */
-	if (epochs_save(&log->epochs, log->dir_fd, seglog_start_offset(log)) == 0)
-		(void)fsync(log->dir_fd);
+	forget_epochs(log);
+	/* The one that is kept was the oldest, and lost its name durably after all others. */
+	if (log->recycled.fd < 0)
+		(void)fsync(log->dir_fd); /* a deletion that is lost is repeated */
 }
 
 /* Up to where recovery need not look: rolled segments whose end is not written yet are looked at. */
@@ -364,18 +402,15 @@ bool seglog_housekeep(struct seglog *log, int64_t now_ms)
 {
 	bool has_work = false;
 
-	CHECK_OBJ(log, SEGLOG_MAGIC);
-	__atomic_store_n(&log->is_asked, false, __ATOMIC_SEQ_CST);
+	seglog_prepare(log, now_ms);
 	if (seglog_error(log) == ERR_OFFLINE)
 		return false;
 	if (seglog_error(log) == 0) {
-		tend_segments(log, now_ms);
-		make_spare(log);
+		finish_segments(log);
 		has_work = retain(log, now_ms);
 	}
 	delete_doomed(log, now_ms);
 	recycle_tend(log, now_ms);
-	producers_housekeep(&log->producers);
 	note_checkpoint(log);
 	return note_idle(log, now_ms) || has_work;
 }

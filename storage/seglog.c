@@ -367,7 +367,7 @@ int seglog_reserve(struct seglog *log, uint32_t size, int64_t now_ms)
 	end = log->tail->size + size + BATCH_HEADER_SIZE;
 	if (log->tail_end < end)
 		(void)clean_tail(log); /* in two chunks it would be two writes */
-	log->reserved = size; /* its own tail is not given while chunks are taken for it */
+	log->reserved = size;          /* its own tail is not given while chunks are taken for it */
 	error = cover(log, end, now_ms);
 	if (error != 0) {
 		log->reserved = 0;

@@ -105,7 +105,8 @@ struct seglog_core {
 	/** The log wants seglog_housekeep(); asked once until it has run. */
 	void (*on_housekeep)(void *ctx, struct seglog *log);
 	uint32_t log_count;
-	struct list quiet; /* logs in the order of their last commits: whose tails go when memory is short */
+	struct list
+		quiet; /* logs in the order of their last commits: whose tails go when memory is short */
 };
 
 /** The rest of `core` is set, and it stays where it is. @context owning core, before the first seglog_attach() */
@@ -136,6 +137,14 @@ NODISCARD int seglog_close(struct seglog *log);
 
 /** Remove a deleted topic's partition from disk and free the log. @context housekeeper, after detach */
 void seglog_destroy(struct seglog *log);
+
+/**
+ * Only what appends wait for: files, space and segments ahead of the tail. The rest of seglog_housekeep() is
+ * to follow when there is time; when it had been asked the owning core calls seglog_flush() afterwards.
+ *
+ * @context housekeeper; blocks
+ */
+void seglog_prepare(struct seglog *log, int64_t now_ms);
 
 /**
  * Do what the owning core asked for, and retention. Run it when on_housekeep() asked, and now and then

@@ -15,8 +15,9 @@
 #include "dataplane/core/housekeeper_impl.h"
 #include "dataplane/nic/nic.h"
 
-#define MESH_PER_TURN_MAX 1024
-#define HOUSEKEEP_NS      NS_PER_S /* between rounds over all logs, at most */
+#define MESH_PER_TURN_MAX 16                /* what cores wait for, between logs that can wait */
+#define TEND_NS           (200 * NS_PER_US) /* for logs that can wait, if they have nothing to do */
+#define HOUSEKEEP_NS      NS_PER_S          /* between rounds over all logs, at most */
 #define PORT_NS           (100 * NS_PER_MS)
 
 static uint64_t generation(const struct housekeeper *housekeeper)
@@ -43,13 +44,16 @@ void housekeeper_on_snapshot(void *context, struct mesh_item *item)
 	list_push_back(&housekeeper->snapshots, &snapshot->node);
 }
 
+/* Appends wait for this: when a thousand logs roll at once, none for the end of another's old segment. */
 void housekeeper_on_wanted(void *context, struct mesh_item *item)
 {
 	struct housekeeper *housekeeper = context;
 	struct partition *partition = CONTAINER_OF(item, struct partition, housekeep);
 
-	if (partition->opened != NULL)
-		(void)seglog_housekeep(partition->opened, clock_wall_ms()); /* it flushes anyway */
+	if (partition->opened != NULL) {
+		seglog_prepare(partition->opened, clock_wall_ms());
+		housekeeper_queue_ask(&housekeeper->later, &partition->later);
+	}
 	item->run = partition->housekept;
 	mesh_send(housekeeper->args.mesh, housekeeper->args.core_count, partition->owner, item);
 }
@@ -60,20 +64,20 @@ static void serve_once(struct housekeeper *housekeeper, int64_t timeout_ms)
 {
 	const struct housekeeper_args *args = &housekeeper->args;
 	struct pollfd fds[1 + CHANNEL_SERVER_FDS];
-	bool is_readable = false;
+	bool is_readable = false, is_asleep;
 
-	if (mesh_poll(args->mesh, args->core_count, MESH_PER_TURN_MAX) > 0 ||
-	    !mesh_sleep_begin(args->mesh, args->core_count))
-		return;
+	is_asleep = mesh_poll(args->mesh, args->core_count, MESH_PER_TURN_MAX) == 0 &&
+		    mesh_sleep_begin(args->mesh, args->core_count);
 	fds[0] = (struct pollfd){ .fd = mesh_wait_fd(args->mesh, args->core_count),
 				  .events = POLLIN };
 	channel_server_fds(args->server, fds + 1);
 	/* A signal ends the sleep too. */
-	if (poll(fds, ARRAY_COUNT(fds), (int)timeout_ms) > 0) {
+	if (poll(fds, ARRAY_COUNT(fds), is_asleep ? (int)timeout_ms : 0) > 0) {
 		for (size_t i = 1; i < ARRAY_COUNT(fds); i++)
 			is_readable |= fds[i].fd >= 0 && fds[i].revents != 0;
 	}
-	mesh_sleep_end(args->mesh, args->core_count);
+	if (is_asleep)
+		mesh_sleep_end(args->mesh, args->core_count);
 	if (is_readable)
 		channel_server_poll(args->server, generation(housekeeper));
 }
@@ -235,6 +239,7 @@ int housekeeper_new(const struct housekeeper_args *args, struct housekeeper **re
 	}
 	housekeeper->args = *args;
 	list_init(&housekeeper->snapshots);
+	housekeeper_queue_init(&housekeeper->later);
 	mesh_join(args->mesh, args->core_count, housekeeper);
 	if (args->initial == NULL) {
 		*ret_housekeeper = housekeeper;
@@ -278,6 +283,19 @@ static void tend(const struct housekeeper *housekeeper, struct partition *partit
 		  &partition->nudge);
 }
 
+/* One that has something to do, or many that have not. */
+static void tend_some(struct housekeeper *housekeeper)
+{
+	int64_t until_ns = clock_now_ns() + TEND_NS;
+	struct list *node;
+
+	while ((node = housekeeper_queue_next(&housekeeper->later)) != NULL) {
+		tend(housekeeper, LIST_ENTRY(node, struct partition, later));
+		if (clock_now_ns() >= until_ns)
+			return;
+	}
+}
+
 static void tend_port(const struct housekeeper_port *port, int64_t now_ns)
 {
 	struct nic_stats stats;
@@ -309,7 +327,8 @@ static int64_t run_due(struct housekeeper *housekeeper)
 
 	if (now_ns >= housekeeper->housekeep_ns) {
 		for (uint32_t i = 0; i < housekeeper->open.count; i++)
-			tend(housekeeper, housekeeper->open.items[i]);
+			housekeeper_queue_add(&housekeeper->later,
+					      &housekeeper->open.items[i]->later);
 		housekeeper->housekeep_ns =
 			now_ns +
 			MIN(HOUSEKEEP_NS, housekeeper->args.config->retention_check_ms * NS_PER_MS);
@@ -327,6 +346,8 @@ static int64_t run_due(struct housekeeper *housekeeper)
 	next_ns = MIN(housekeeper->housekeep_ns, housekeeper->checkpoint_ns);
 	if (housekeeper->port_count > 0)
 		next_ns = MIN(next_ns, housekeeper->port_ns);
+	if (!housekeeper_queue_is_empty(&housekeeper->later))
+		return 0;
 	return MAX((next_ns - now_ns) / NS_PER_MS, 0) + 1;
 }
 
@@ -343,6 +364,7 @@ void housekeeper_run(struct housekeeper *housekeeper, const volatile sig_atomic_
 		if (!list_is_empty(&housekeeper->snapshots))
 			answer_snapshots(housekeeper);
 		serve_once(housekeeper, run_due(housekeeper));
+		tend_some(housekeeper);
 	}
 }
 

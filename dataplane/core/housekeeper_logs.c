@@ -187,6 +187,7 @@ void housekeeper_logs_end(struct housekeeper *housekeeper, bool is_destroy)
 			housekeeper->open.items[kept++] = partition;
 			continue;
 		}
+		list_remove(&partition->later);
 		if (is_destroy)
 			seglog_destroy(partition->opened);
 		else

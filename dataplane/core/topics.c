@@ -88,6 +88,7 @@ struct partition *topics_partition_new(const struct uuid *topic_id, uint32_t ind
 	list_init(&partition->dirty);
 	list_init(&partition->housekeep.node);
 	list_init(&partition->nudge.node);
+	list_init(&partition->later);
 	return partition;
 }
 

@@ -43,6 +43,7 @@ struct partition {
 	struct mesh_item nudge; /* housekeeper > owner: seglog_flush() wanted */
 	uint32_t is_nudged;     /* atomic: that item is out; set by housekeeper, cleared by owner */
 	struct seglog *opened;  /* housekeeper only: the log, from open to close */
+	struct list later;      /* housekeeper only: in line for seglog_housekeep() */
 	bool is_swept;          /* housekeeper only: mark of a walk over all partitions */
 };
 

@@ -100,13 +100,26 @@ static void check_segment(struct logbox *box, int64_t base, int64_t *ret_next)
 	*ret_next = next;
 }
 
+/* The file of epochs begins like this. */
+static void check_epochs(const struct logbox *box, const char *expected)
+{
+	char path[TEMP_PATH_SIZE], text[256] = { 0 };
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%.400s/%s/leader-epoch-checkpoint", box->dir,
+		       LOGBOX_FOLDER);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_true(read(fd, text, sizeof(text) - 1) > 0);
+	(void)close(fd);
+	assert_memory_equal(text, expected, strlen(expected));
+}
+
 static void test_retain_clean_close_is_kafkas(void **state)
 {
 	struct logbox *box = *state;
-	char path[TEMP_PATH_SIZE], text[256] = { 0 };
 	int64_t base = 0, next = 0;
 	uint32_t segments = 0;
-	int fd;
 
 	for (int i = 0; i < 20; i++) {
 		box->now_ms += i % 5 - 2; /* timestamps go back now and then */
@@ -117,13 +130,7 @@ static void test_retain_clean_close_is_kafkas(void **state)
 		check_segment(box, base, &next);
 	assert_int_equal(next, 400);
 	assert_true(segments > 3);
-	(void)snprintf(path, sizeof(path), "%.400s/%s/leader-epoch-checkpoint", box->dir,
-		       LOGBOX_FOLDER);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	assert_true(fd >= 0);
-	assert_true(read(fd, text, sizeof(text) - 1) > 0);
-	(void)close(fd);
-	assert_string_equal(text, "0\n1\n4 0\n");
+	check_epochs(box, "0\n1\n4 0\n");
 }
 
 static void test_retain_snapshot_bytes(void **state)
@@ -181,6 +188,53 @@ static void test_retain_by_size(void **state)
 	uring_fake_set_auto(box->uring, true);
 	assert_int_equal(seglog_start_offset(box->log), start);
 	logbox_verify_range(box, start, 300, 100000);
+}
+
+/* A thousand logs that rolled at once waited for the ends of one another's old segments. */
+static void test_retain_prepare_leaves_the_old_segment_for_later(void **state)
+{
+	struct logbox *box = *state;
+	const struct segment *first = box->log->first;
+
+	while (logbox_append(box, &(struct logbox_spec){ .value_size = 3000 }) >= 0 &&
+	       box->log->tail == first)
+		logbox_settle(box);
+	assert_ptr_not_equal(box->log->tail, first);
+	seglog_prepare(box->log, box->now_ms);
+	assert_true(box->log->tail->fd >= 0);
+	assert_true(box->log->tail->prepared > 0);
+	assert_true(first->is_done);
+	assert_false(first->is_finished);
+	assert_int_equal(logbox_load(box, 0, ".index"), -1);
+	(void)seglog_housekeep(box->log, box->now_ms);
+	assert_true(first->is_finished);
+	assert_true(logbox_load(box, 0, ".index") >= 0);
+	logbox_settle(box);
+	logbox_verify_range(box, 0, seglog_next_offset(box->log), 100000);
+}
+
+static void test_retain_forgets_epochs_that_are_gone(void **state)
+{
+	struct logbox *box = *state;
+
+	append(box, 100, &(struct logbox_spec){ .value_size = 3000 });
+	assert_int_equal(logbox_close(box), 0);
+	box->args.leader_epoch = 5;
+	assert_int_equal(logbox_open(box, true, 100), 0);
+	uring_fake_set_auto(box->uring, true);
+	append(box, 10, &(struct logbox_spec){ .value_size = 3000 });
+	box->args.settings.retention_size = 200 * 1024;
+	seglog_configure(box->log, &box->args.settings);
+	logbox_housekeep(box);
+	logbox_settle(box);
+	assert_true(seglog_start_offset(box->log) > 0);
+	assert_true(seglog_start_offset(box->log) < 100);
+	check_epochs(box, "0\n2\n4 0\n5 100\n"); /* both are still needed */
+	append(box, 200, &(struct logbox_spec){ .value_size = 3000 });
+	logbox_housekeep(box);
+	logbox_settle(box);
+	assert_true(seglog_start_offset(box->log) > 100);
+	check_epochs(box, "0\n1\n5 ");
 }
 
 /* Two things that a log has to do when nobody writes, reads or flushes. */
@@ -476,6 +530,8 @@ int main(void)
 		TEST(test_retain_clean_close_is_kafkas),
 		TEST(test_retain_snapshot_bytes),
 		TEST(test_retain_by_size),
+		TEST(test_retain_prepare_leaves_the_old_segment_for_later),
+		TEST(test_retain_forgets_epochs_that_are_gone),
 		TEST(test_retain_idle_log_loses_its_last_records),
 		TEST(test_retain_idle_log_gives_its_last_chunk_back),
 		TEST(test_retain_expired_tail_goes_without_the_new_record),

@@ -299,7 +299,8 @@ static void test_seglog_tail_goes_at_once_when_memory_is_short(void **state)
 	assert_int_equal(logbox_append(box, &(struct logbox_spec){ .value_size = 5000 }), 0);
 	logbox_settle(box);
 	count = take_all(box, CHUNK_SIZE_MIN * 2, scratch);
-	assert_int_equal(tails_given(box), 0); /* nobody wrote later, and there is still less to be had */
+	assert_int_equal(tails_given(box),
+			 0); /* nobody wrote later, and there is still less to be had */
 	count += take_all(box, CHUNK_SIZE_MIN, scratch + count);
 	assert_int_equal(tails_given(box), 1);
 	assert_int_equal(chunk_pool_available(box->chunks), 0);
@@ -337,7 +338,8 @@ static void test_seglog_tail_stays_while_it_is_committed(void **state)
 /* A log that takes chunks for a batch must not be asked for the one that the batch begins in. */
 static void test_seglog_tail_is_not_given_for_its_own_batch(void **state)
 {
-	const struct logbox_spec large = { .value_size = 140000 }; /* three chunks of the smallest */
+	const struct logbox_spec large = { .value_size =
+						   140000 }; /* three chunks of the smallest */
 	struct logbox *box = *state;
 	struct chunk *scratch[RING_SIZE / CHUNK_SIZE_MIN + 1];
 	uint32_t count = take_all(box, CHUNK_SIZE_MIN, scratch);
@@ -362,7 +364,8 @@ static void test_seglog_batch_after_a_durable_one_is_one_write(void **state)
 	struct logbox *box = *state;
 
 	for (int64_t i = 0; i < 50; i++) {
-		assert_int_equal(logbox_append(box, &(struct logbox_spec){ .value_size = 30000 }), i);
+		assert_int_equal(logbox_append(box, &(struct logbox_spec){ .value_size = 30000 }),
+				 i);
 		logbox_settle(box);
 	}
 	assert_int_equal(counters_get(&box->counters, COUNTER_SEGLOG_FLUSH_WRITES), 50);

@@ -203,6 +203,7 @@ static void test_recycle_new_name_before_the_first_commit(void **state)
 	while (box->log->tail == tail) {
 		assert_true(logbox_append(box, &(struct logbox_spec){ .value_size = VALUE_SIZE }) >=
 			    0);
+		box->wants_housekeep = false;
 		seglog_prepare(box->log, box->now_ms);
 		(void)seglog_flush(box->log);
 		(void)uring_wait(box->uring, NS_PER_MS);

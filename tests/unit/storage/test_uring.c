@@ -268,8 +268,7 @@ static void test_uring_many_commits_go_at_once(void **state)
 	struct bench *bench = *state;
 	unsigned workers[2] = { 0, 0 };
 
-	assert_int_equal(
-		io_uring_register_iowq_max_workers(uring_raw(bench->uring), workers), 0);
+	assert_int_equal(io_uring_register_iowq_max_workers(uring_raw(bench->uring), workers), 0);
 	assert_true(workers[0] >= 32);
 }
 

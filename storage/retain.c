@@ -96,13 +96,14 @@ static int make_file(struct seglog *log, struct segment *segment)
 		fd = segfile_open(log->dir_fd, segment->base, O_RDWR | O_CREAT);
 	if (fd < 0)
 		return fd;
+	/* The file itself goes with its first space, its name with the snapshot's. */
 	if (segment->snapshot_size > 0) {
 		segfile_name(segment->base, ".snapshot", name);
 		error = segfile_replace(log->dir_fd, name, segment->snapshot,
 					segment->snapshot_size);
-	}
-	if (error == 0 && fsync(log->dir_fd) != 0) /* the file itself goes with its first space */
+	} else if (fsync(log->dir_fd) != 0) {
 		error = -errno;
+	}
 	if (error != 0) {
 		(void)close(fd); /* nothing is in it that counts */
 		return error;

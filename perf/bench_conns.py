@@ -8,6 +8,8 @@ import sys
 import yard
 
 CONNECTIONS, PARTITIONS, WORKERS = 10000, 1000, 16
+# Of a thousand partitions that keep little, so that their segments' files serve again within the run.
+KEPT_SEGMENT, KEPT_WARM, KEPT_SECONDS = 8 << 20, 22, 10
 
 
 def memory(pid):
@@ -26,9 +28,27 @@ def kernel_memory():
     return slab + 4096 * pages
 
 
-def rate(system, topic, seconds):
+def rate(system, topic, seconds, warm=2):
     return system.load("produce", topic, "--batch-size", 65536, "--connections", WORKERS,
-                       "--seconds", seconds, "--warm", 2)["mb_per_s"]
+                       "--seconds", seconds, "--warm", warm)["mb_per_s"]
+
+
+def rates(rig, system, seconds):
+    """Into many partitions and into one: (new files, files that serve again) of each."""
+    new = {"many": (PARTITIONS, 16 << 20), "one": (1, yard.SEGMENT)}
+    again = {"one": (1, yard.SEGMENT, yard.KEPT, 4), "many": (PARTITIONS, KEPT_SEGMENT, KEPT_SEGMENT, KEPT_WARM)}
+    said = {topic: [] for topic in new}
+    for topic, (partitions, segment) in new.items():
+        system.create(f"{topic}.new", partitions, f"segment.bytes={segment}", "retention.bytes=-1")
+        with rig.turn(system):  # what the other left is on the disk
+            said[topic].append(rate(system, f"{topic}.new", seconds, 4))
+        system.delete(f"{topic}.new")
+    for topic, (partitions, segment, kept, warm) in again.items():
+        system.create(f"{topic}.kept", partitions, f"segment.bytes={segment}", f"retention.bytes={kept}")
+        with rig.turn(system):
+            said[topic].append(rate(system, f"{topic}.kept", max(seconds, KEPT_SECONDS), warm))
+        system.delete(f"{topic}.kept")
+    return said
 
 
 def resident(args, connections):
@@ -51,19 +71,15 @@ def main():
         out.measure("the written sum of a connection", "bytes", False, ours=ours)
         out.measure("kernel memory of both its ends", "bytes", False)
         out.measure("opened and answered", "connections", True, ours=ours)
-        out.measure("rate", "MB/s", True, goal={"one partition": 0.9}, floor={"one partition": 0.75},
-                    ours="1,000 partitions", gated=("one partition",))
+        for state, gated in (("rate", ("one partition",)), ("rate, files in use again", ())):
+            out.measure(state, "MB/s", True, goal={"one partition": 0.9}, floor={"one partition": 0.75},
+                        ours="1,000 partitions", gated=gated)
         dataplane = rig.box.child("millrace-dataplane")
         at_start = (memory(dataplane) - smaller) / (room - few)
         told = re.search(r"each connection (\d+) bytes", rig.box.logs())
         if told:
             out.add("the written sum of a connection", ours, int(told.group(1)))
         work = rig.systems["socket"]
-        work.create("many", PARTITIONS, f"segment.bytes={16 << 20}", f"retention.bytes={16 << 20}")
-        work.create("one", 1, f"segment.bytes={yard.SEGMENT}", f"retention.bytes={yard.KEPT}")
-        for topic in ("many", "one"):  # their first segments are made meanwhile
-            with rig.turn(work):
-                rate(work, topic, 1)
         for name, system in reversed(rig.systems.items()):
             before, kernel_before = memory(dataplane), kernel_memory()
             with yard.running("hold", system.server, "--connections", CONNECTIONS,
@@ -77,13 +93,15 @@ def main():
                         (kernel_memory() - kernel_before) / said["opened"])
                 for number in range(args.repeats if name == ours else 0):
                     print(f"round {number + 1} of {args.repeats}", flush=True)
+                    said = rates(rig, work, seconds)
                     for topic, words in (("many", "1,000 partitions"), ("one", "one partition")):
-                        with rig.turn(work):  # the other's segments are on the disk
-                            out.add("rate", words, rate(work, topic, seconds))
+                        out.add("rate", words, said[topic][0])
+                        out.add("rate, files in use again", words, said[topic][1])
     out.note(f"memory: what the dataplane takes at start for each of max.connections ({few:,} and {room:,} compared), "
              f"and what its resident memory grows by when {CONNECTIONS:,} connections were answered once. rate: {WORKERS} connections on kernel sockets, batches "
              f"of 64 KiB, into {PARTITIONS:,} partitions and into one, by turns, while {CONNECTIONS:,} others are "
-             "open.")
+             f"open: into new files, whose space the file system makes; and in use again: logs that keep {PARTITIONS * KEPT_SEGMENT >> 30} and "
+             f"{yard.KEPT >> 30} GiB, from when they are full on, so that new segments have the files of deleted ones.")
     return out.write()
 
 

@@ -39,14 +39,14 @@ struct chunk_pool {
 	uint64_t bind_count;
 	struct chunk_dir_entry *entries; /* [unit_count] in the file */
 	struct list free[ORDER_COUNT];
-	struct list lru;                       /* clean chunks, oldest first */
-	void (*give)(void *ctx, bool is_last); /* NULL: nobody to ask */
-	void *give_ctx;
+	struct list lru;     /* clean chunks, oldest first */
 	struct list kept;    /* those of chunk_keep(), oldest first */
 	uint8_t *free_order; /* [unit_count] */
 	struct iovec *buffers;
 	uint32_t buffer_count;
 	char *path;
+	void (*give)(void *ctx, bool is_last); /* NULL: nobody to ask */
+	void *give_ctx;
 	struct chunk units[]; /* [unit_count] */
 };
 

@@ -21,7 +21,7 @@
 #define BULK_BYTES_PER_MS     32768  /* 32 MB/s of one log */
 #define BULK_BYTES_PER_MS_ALL 131072 /* 128 MB/s of all logs */
 #define FILL_MS               1000   /* their rate is that of so long */
-#define BUSY_MS               1000   /* prepared again within this: prepare twice as much */
+#define BUSY_MS               1000   /* prepared again within this: prepare more */
 #define CALM_MS               10000  /* not for this long: half as much */
 #define IDLE_MS               5000 /* no append for this long: the ring may have the last chunk back */
 
@@ -131,20 +131,19 @@ static uint64_t fill_rate(struct seglog_fill *fill, int64_t now_ms)
 }
 
 /*
- * How far to prepare ahead follows the log's rate: doubled when the space was used up soon. Where all logs
- * together are fast, none is prepared in small steps: each is a piece of the disk by itself, and of more
- * than a few pieces the file system keeps a list outside of the inode, which each commit writes again.
+ * How far to prepare ahead follows the log's rate: more when the space was used up soon. Where all logs
+ * together are fast, that takes few steps: each is a piece of the disk by itself, and of more than a few
+ * pieces the file system keeps a list outside of the inode, which each commit writes again. A log that is
+ * slow itself gets no more for it: a thousand of these must not fill the disk with reserved space.
  */
 static void adapt_ahead(struct seglog *log, uint64_t rate, int64_t now_ms)
 {
 	uint32_t ahead = log->ahead;
 
 	if (now_ms - log->prepared_ms < BUSY_MS)
-		ahead = MIN(ahead * 2, SEGLOG_PREPARE_MAX);
+		ahead = MIN(ahead * (rate >= BULK_BYTES_PER_MS_ALL ? 16 : 2), SEGLOG_PREPARE_MAX);
 	else if (now_ms - log->prepared_ms > CALM_MS)
 		ahead = MAX(ahead / 2, SEGLOG_PREPARE_MIN);
-	if (rate >= BULK_BYTES_PER_MS_ALL)
-		ahead = SEGLOG_PREPARE_MAX;
 	log->prepared_ms = now_ms;
 	__atomic_store_n(&log->ahead, ahead, __ATOMIC_RELAXED);
 }
@@ -204,12 +203,13 @@ int retain_finish(struct seglog *log, struct segment *segment)
 	return error;
 }
 
-static void note_error(struct seglog *log, int error)
+static void note_errors(struct seglog *log)
 {
+	int error = log->space_error != 0 ? log->space_error : log->finish_error;
+
 	if (error == -ENOSPC)
 		recycle_drop(log);
-	__atomic_store_n(&log->prepare_error, error != 0 ? error : log->finish_error,
-			 __ATOMIC_RELEASE);
+	__atomic_store_n(&log->prepare_error, error, __ATOMIC_RELEASE);
 }
 
 static void finish_segments(struct seglog *log)
@@ -223,10 +223,8 @@ static void finish_segments(struct seglog *log)
 		    __atomic_load_n(&segment->is_done, __ATOMIC_ACQUIRE))
 			error = retain_finish(log, segment);
 	}
-	if (error == log->finish_error)
-		return;
 	log->finish_error = error;
-	note_error(log, error);
+	note_errors(log);
 }
 
 static void make_spare(struct seglog *log)
@@ -261,7 +259,8 @@ void seglog_prepare(struct seglog *log, int64_t now_ms)
 		if (error == 0 && !__atomic_load_n(&segment->is_done, __ATOMIC_ACQUIRE))
 			error = prepare(log, segment, now_ms);
 	}
-	note_error(log, error);
+	log->space_error = error;
+	note_errors(log);
 	make_spare(log);
 	producers_housekeep(&log->producers);
 }

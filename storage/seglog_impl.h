@@ -170,8 +170,9 @@ struct seglog {
 	uint32_t partition;   /* fixed */
 	struct partition_cell *cell;
 	int64_t prepared_ms;
-	uint32_t epochs_gone; /* housekeeper: the file begins with this one */
-	int finish_error;     /* housekeeper: of the last rolled segment that was to be finished */
+	uint32_t epochs_gone;     /* housekeeper: the file begins with this one */
+	int space_error;          /* housekeeper: of files and space ahead of the tail */
+	int finish_error;         /* housekeeper: of the ends of rolled segments */
 	struct seglog_fill *fill; /* housekeeper; NULL: none */
 	struct seglog_recycled recycled;
 	const struct partitions *readers; /* fixed; NULL: nobody else reads */

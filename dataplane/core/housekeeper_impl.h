@@ -30,14 +30,13 @@ struct housekeeper {
 	struct housekeeper_set open;    /* partitions whose log is open */
 	struct housekeeper_set removed; /* of deleted topics; kept until the end, see topics.h */
 	struct list snapshots;          /* struct channel_snapshot.node: to be answered */
-	struct housekeeper_queue
-		later;               /* struct partition.later: housekept when nothing is urgent */
-	uint32_t outstanding;        /* items that cores have not sent back */
-	struct checkpoint *recovery; /* of the last run; NULL after the start */
-	struct seglog_fill fill;     /* of all logs */
-	int64_t progress_ns;         /* next progress line of the recovery */
-	int64_t housekeep_ns;        /* next round over all logs */
-	int64_t checkpoint_ns;       /* next checkpoint */
+	struct housekeeper_queue later; /* of struct partition.later */
+	uint32_t outstanding;           /* items that cores have not sent back */
+	struct checkpoint *recovery;    /* of the last run; NULL after the start */
+	struct seglog_fill fill;        /* of all logs */
+	int64_t progress_ns;            /* next progress line of the recovery */
+	int64_t housekeep_ns;           /* next round over all logs */
+	int64_t checkpoint_ns;          /* next checkpoint */
 	struct housekeeper_port {
 		struct nic *nic;
 		struct shmcounters_port *counts;

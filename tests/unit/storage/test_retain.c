@@ -515,12 +515,21 @@ static void test_retain_zeroes_no_space_of_many_logs_that_are_fast_together(void
 {
 	(void)state;
 	for (int64_t window_ms = 10; window_ms <= 1000; window_ms += 990) {
-		struct filled filled = { 2000, 4 * SEGLOG_PREPARE_MIN, window_ms, 130000000 };
+		struct filled filled = { 500, 4 * SEGLOG_PREPARE_MIN, window_ms, 130000000 };
 
 		assert_int_equal(unwritten_after(&filled), 0);
 		filled.others = 132000000;
-		assert_true(unwritten_after(&filled) >= SEGLOG_PREPARE_MAX - SEGLOG_PREPARE_MIN);
+		assert_true(unwritten_after(&filled) >= 63 * SEGLOG_PREPARE_MIN);
 	}
+}
+
+/* Thousands of slow logs that begin in the same second must not have the disk reserved for them. */
+static void test_retain_reserves_little_for_a_slow_log_among_fast_ones(void **state)
+{
+	const struct filled filled = { 2000, 4 * SEGLOG_PREPARE_MIN, 1000, 10 * 132000000 };
+
+	(void)state;
+	assert_true(unwritten_after(&filled) <= 4 * SEGLOG_PREPARE_MIN);
 }
 
 int main(void)
@@ -544,6 +553,7 @@ int main(void)
 		TEST(test_retain_no_space_refuses_appends),
 		cmocka_unit_test(test_retain_zeroes_no_space_of_a_fast_log),
 		cmocka_unit_test(test_retain_zeroes_no_space_of_many_logs_that_are_fast_together),
+		cmocka_unit_test(test_retain_reserves_little_for_a_slow_log_among_fast_ones),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,6 +40,7 @@ static int setup(void **state)
 	for (; view.partition < 4; view.partition++)
 		box->args.cell = partitions_add(table, &view);
 	CHECK(box->args.cell != NULL);
+	box->args.readers = table;
 	box->args.settings.segment_size = SEGMENT_SIZE;
 	CHECK(logbox_open(box, false, 0) == 0);
 	uring_fake_set_auto(box->uring, true);
